@@ -1,0 +1,14 @@
+"""Variational autoencoders that cluster music without labels.
+
+The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
+
+    execute
+    report | plots
+    train  | cluster
+    models
+    networks
+    elbo   | metrics | features
+    corpus
+    store
+    checks
+"""

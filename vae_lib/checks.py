@@ -1,0 +1,123 @@
+"""Checks at public boundaries: each message names the argument, the bad value and what is allowed."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+
+class ParameterError(ValueError):
+    """An argument, a parameter or an input file is not what it must be."""
+
+
+def in_range(
+    value: float, name: str, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False
+) -> float:
+    """Return `value` if it is a finite number in ``[low, high]`` (``(low, high]`` if `open_low`).
+
+    Raises
+    ------
+    ParameterError
+        If it is no number, not finite or outside the range.
+    """
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not (number and np.isfinite(value) and low <= value <= high and not (open_low and value == low)):
+        bracket = "(" if open_low or low == -np.inf else "["
+        closing = ")" if high == np.inf else "]"
+        raise ParameterError(f"{name} must be a number in {bracket}{low:g}, {high:g}{closing}, got {value!r}")
+    return value
+
+
+def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> int:
+    """Return `value` as an ``int`` if it is a whole number from `low` to `high`.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a whole number or outside the range.
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < low or (high is not None and value > high):
+        allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise ParameterError(f"{name} must be a whole number {allowed}, got {value!r}")
+    return int(value)
+
+
+def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
+    """Return `value` if it is among `allowed`.
+
+    Raises
+    ------
+    ParameterError
+        If it is not; the message lists what is allowed.
+    """
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ParameterError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
+    return value
+
+
+def matrix(values: np.ndarray, name: str, *, rows: int | None = None) -> np.ndarray:
+    """Return `values` as a two-dimensional array of finite floats.
+
+    Parameters
+    ----------
+    values : array-like, shape (n, d)
+        One row per track.
+    name : str
+        What to call it in a message.
+    rows : int, optional
+        The number of rows that it must have.
+
+    Raises
+    ------
+    ParameterError
+        If it is not numeric, not two-dimensional, empty, of another length, or holds NaN or infinity; the message
+        counts these and gives the first place.
+    """
+    columns = list(getattr(values, "columns", []))
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must hold numbers only: {error}") from None
+    if array.ndim != 2 or 0 in array.shape:
+        raise ParameterError(f"{name} must be a non-empty table (rows, columns), got shape {array.shape}")
+    if rows is not None and len(array) != rows:
+        raise ParameterError(f"{name} must have {rows} rows, got {len(array)}")
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        row, column = bad[0]
+        where = f"column {columns[column]!r}" if columns else f"column {column}"
+        raise ParameterError(
+            f"{name} must be finite: {len(bad)} value(s) are NaN or infinite, the first in row {row}, {where}"
+        )
+    return array
+
+
+def labels(values: np.ndarray, name: str, *, length: int | None = None) -> np.ndarray:
+    """Return `values` as integer codes ``0 … classes − 1``.
+
+    Parameters
+    ----------
+    values : array-like, shape (n,)
+        One label per track: strings, integers or categories.
+    name : str
+        What to call it in a message.
+    length : int, optional
+        The number of labels that there must be.
+
+    Raises
+    ------
+    ParameterError
+        If it is not one-dimensional, empty, of another length, or has missing labels.
+    """
+    array = np.asarray(values)
+    if array.ndim != 1 or len(array) == 0:
+        raise ParameterError(f"{name} must be a non-empty list of labels, got shape {array.shape}")
+    if length is not None and len(array) != length:
+        raise ParameterError(f"{name} must have {length} labels, one per track, got {len(array)}")
+    missing = np.array([label is None or label != label for label in array.tolist()])
+    if missing.any():
+        raise ParameterError(
+            f"{name} must have a label for every track: {missing.sum()} missing, the first in row {missing.argmax()}"
+        )
+    return np.unique(array, return_inverse=True)[1]
