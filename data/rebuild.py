@@ -41,7 +41,7 @@ def artists_and_titles(path: Path) -> pd.DataFrame:
 
 
 def gtzan_mini(data_home: Path, *, workers: int = 1, progress: bool = True) -> tuple[corpus.Corpus, pd.DataFrame]:
-    """The corpus, and a table of the files that could not be used (index ``track_id``, columns ``path``, ``reason``)."""
+    """The corpus, and the files that could not be used (index ``track_id``, columns ``path`` and ``reason``)."""
     audio = sorted((data_home / "gtzan_mini" / "genres").glob("*/*.flac"))
     if not audio:
         raise ParameterError(f"no audio found: {data_home} must hold gtzan_mini/genres/GENRE/*.flac")
@@ -74,8 +74,8 @@ def gtzan_mini(data_home: Path, *, workers: int = 1, progress: bool = True) -> t
             features=computed.iloc[order],
             log_mel=log_mel[order],
             source=(
-                "Computed from tracks .00000 to .00009 of each genre of GTZAN (Tzanetakis and Cook, 2002), the selection "
-                "that is distributed as gtzan_mini; artists and titles from the index of B. L. Sturm (2012)."
+                "Computed from tracks .00000 to .00009 of each genre of GTZAN (Tzanetakis and Cook, 2002), the "
+                "selection that is distributed as gtzan_mini; artists and titles from the index of B. L. Sturm (2012)."
             ),
             licence=(
                 "GTZAN comes without a licence and its recordings belong to their owners; here are summaries of them, "

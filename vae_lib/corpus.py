@@ -1,7 +1,7 @@
 """Corpora: tables of tracks with their features, every row found by its `track_id`.
 
-A corpus comes from `load` by its name or from `read` out of a folder, and goes into a folder by `save`. The folder holds
-what was derived from the audio, never the audio itself.
+A corpus comes from `load` by its name or from `read` out of a folder, and goes into a folder by `save`. The folder
+holds what was derived from the audio, never the audio itself.
 """
 
 import json
@@ -34,9 +34,9 @@ class Corpus:
     name : str
         Name in the registry.
     tracks : DataFrame, n rows
-        Index ``track_id``: unique strings in ascending order. Columns: ``genre`` (a category, none missing) and any other
-        facts, such as ``artist`` and ``title`` (missing where unknown), ``audio`` (where the source audio lies below the
-        data folder) and ``sha256`` (of the published audio file).
+        Index ``track_id``: unique strings in ascending order. Columns: ``genre`` (a category, none missing) and any
+        other facts, such as ``artist`` and ``title`` (missing where unknown), ``audio`` (where the source audio lies
+        below the data folder) and ``sha256`` (of the published audio file).
     features : DataFrame, shape (n, columns)
         Same index; finite numbers.
     log_mel : ndarray, shape (n, mels, frames)
@@ -260,8 +260,8 @@ def read(folder: Path | str) -> Corpus:
     # Images carry no ids of their own: only the hash tells that they stand in the order of the tracks.
     if corpus.hash != facts["content_sha256"]:
         raise ParameterError(
-            f"{folder}: the tables and images are not those that {FACTS} was written with (another order, an edited value "
-            "or files of different builds); build the corpus anew"
+            f"{folder}: the tables and images are not those that {FACTS} was written with (another order, an edited "
+            "value or files of different builds); build the corpus anew"
         )
     return corpus
 
