@@ -1,0 +1,130 @@
+# The one entry point: `make help`. Make is the dependency graph of the book; what it calls is in vae_lib/execute.py.
+
+PYTHON ?= python3
+PROFILE ?= book
+
+PROFILES := $(basename $(notdir $(wildcard book/params/*.yaml)))
+ifneq ($(words $(PROFILE))-$(filter $(PROFILES),$(PROFILE)),1-$(PROFILE))
+$(error PROFILE=$(PROFILE) is none of: $(PROFILES))
+endif
+
+# One thread per process: results repeat, and Make runs the processes side by side (-j).
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+export NUMBA_NUM_THREADS := 1
+export PYTHONHASHSEED := 0
+# Caches and settings of its own: nothing of the user's changes a run, nothing of a run stays in the user's folders.
+export NUMBA_CACHE_DIR := $(CURDIR)/_build/cache/numba
+export MPLCONFIGDIR := $(CURDIR)/_build/cache/matplotlib
+export IPYTHONDIR := $(CURDIR)/_build/cache/ipython
+export JUPYTER_PREFER_ENV_PATH := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+BIN := .venv/bin
+READY := .venv/.ready
+BUILD := _build/$(PROFILE)
+HTML := $(if $(filter book,$(PROFILE)),_build/html,$(BUILD)/html)
+
+PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' _toc.yml)
+NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
+PROSE := $(wildcard $(PAGES:=.md))
+STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
+EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
+PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
+LIBRARY := $(wildcard vae_lib/*.py)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup embed book render test lab bench lock references clean
+.SUFFIXES:
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@echo
+	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), make -j2: notebooks side by side"
+
+setup: $(READY)  ## create .venv with the pinned packages (the other targets do it when it is missing)
+
+# The first stamp is there when every package of the lock is. An install that was cut short has none: it is dropped
+# whole and done again, because pip takes half-copied packages for installed ones.
+.venv/.locked: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "error: Python 3.11 or newer is needed, PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there)" >&2; \
+	  exit 1; }
+	@if test -e $@; then rm $@; else $(PYTHON) -m venv --clear .venv; fi
+	@echo "installing requirements.txt into .venv (a few minutes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(READY): .venv/.locked pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
+	@echo "$< is up to date"
+
+# All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
+# when it differs, so a change re-executes the notebooks whose own parameters changed.
+$(BUILD)/params/.resolved: book/params/$(PROFILE).yaml $(NOTEBOOKS) _toc.yml vae_lib/execute.py | $(READY)
+	@$(BIN)/python -m vae_lib.execute resolve $< $(NOTEBOOKS) --into $(@D)
+	@touch $@
+
+$(PARAMETERS): $(BUILD)/params/.resolved
+	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve book/params/$(PROFILE).yaml $(NOTEBOOKS) --into $(@D)
+
+$(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
+	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
+	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
+	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel)
+.PRECIOUS: $(EXECUTED)
+
+# The embedded corpora that a notebook reads.
+$(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
+
+# Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
+$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READY)
+	@echo "rendering $(words $(PAGES)) pages"
+	@rm -rf $(BUILD)/stage $(BUILD)/rendered
+	@mkdir -p $(BUILD)/stage $(dir $(HTML))
+	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
+	@cp $(EXECUTED) $(BUILD)/stage/book/
+	@touch $(BUILD)/stage
+	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
+	  > $(BUILD)/render.log 2>&1 || { \
+	  echo "error: the book was not rendered; the last one is as it was. From $(BUILD)/render.log:" >&2; \
+	  grep -E 'WARNING|ERROR|Error:|rror in' $(BUILD)/render.log >&2 || tail -n 12 $(BUILD)/render.log >&2; exit 1; }
+	@touch -r $(BUILD)/stage $(BUILD)/rendered/_build/html/index.html
+	@rm -rf $(BUILD)/replaced
+	@if test -e $(HTML); then mv $(HTML) $(BUILD)/replaced; fi
+	@mv $(BUILD)/rendered/_build/html $(HTML)
+	@rm -rf $(BUILD)/replaced $(BUILD)/rendered
+.PRECIOUS: $(HTML)/index.html
+
+render:  ## render the prose again without executing a notebook that has been executed before
+	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
+
+test: $(READY)  ## build the smoke book, then check and test everything
+	@$(MAKE) --no-print-directory book PROFILE=smoke
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest tests --nbval --nbval-sanitize-with tests/nbval/sanitize.cfg --nbval-cell-timeout 300
+
+references: $(READY)  ## regenerate the nbval references from the smoke book
+	@$(MAKE) --no-print-directory book PROFILE=smoke
+	@cp _build/smoke/executed/*.ipynb tests/nbval/
+
+lab: $(READY)  ## open the clean notebooks in JupyterLab
+	@$(BIN)/jupyter lab book
+
+embed: $(READY)  ## derive data/ again from audio: make embed DATA_HOME=folder
+	@$(BIN)/python data/rebuild.py "$(DATA_HOME)"
+
+bench: $(READY)  ## measure ours against the usual way: _build/bench.json
+	@$(BIN)/python -m benchmarks
+
+lock: $(READY)  ## regenerate requirements.txt from the ranges in pyproject.toml
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
+	  --no-annotate --custom-compile-command "make lock" -o requirements.txt
+
+clean:  ## remove everything generated; .venv stays
+	@rm -rf _build
