@@ -47,6 +47,7 @@ PITCH_CLASSES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B"
 _SAMPLE_RATES = (16_000, 48_000)  # below, the octaves of the spectral contrast end above half the sample rate
 _AMIN = 1e-10  # librosa's floor of a power before its logarithm is taken
 _BLOCK = 64  # frames worked on at a time: what belongs to them stays in the processor's cache
+_CHUNK = 32  # bins added up together on the way to the roll-off
 _A440_OCTAVE = 440.0 / 16  # frequency from which octaves are counted
 
 
@@ -348,7 +349,7 @@ def mel_filters(sample_rate: int = SAMPLE_RATE) -> np.ndarray:
 
 
 @lru_cache
-def _mel_groups(sample_rate: int, size: int = 32) -> list[tuple[slice, slice, np.ndarray]]:
+def _mel_groups(sample_rate: int, size: int = 16) -> list[tuple[slice, slice, np.ndarray]]:
     """The mel filters in groups of neighbours, each with the bins where it is not zero: most of the matrix is."""
     filters = mel_filters(sample_rate)
     groups = []
@@ -528,56 +529,64 @@ def _analyse(y: np.ndarray, sample_rate: int, pad_mode: str) -> _Spectrum:
     window, frequencies, bands = _window(N_FFT), _frequencies(sample_rate), _contrast_bands(sample_rate)
     power = np.empty((n, n_bins), np.float32)
     mel = np.empty((n, N_MELS), np.float32)
-    centroid, bandwidth, rolloff, flatness, loudest = np.empty((5, n), np.float32)
+    centroid, bandwidth, flatness, loudest = np.empty((4, n), np.float32)
+    whole = n_bins // _CHUNK * _CHUNK
+    chunks = np.empty((n, whole // _CHUNK + 1), np.float32)
     valley, peak = np.empty((2, n, CONTRAST_BANDS), np.float32)
+    # Sums over bins are products with a vector of ones, which the BLAS does several times faster than a reduction.
+    ones = np.ones(n_bins, np.float32)
+    # Fresh memory for each block would cost more than the arithmetic that fills it.
+    windowed_, magnitude_, deviation_ = (np.empty((_BLOCK, width), np.float32) for width in (N_FFT, n_bins, n_bins))
     for start in range(0, n, _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        spectrum = scipy.fft.rfft(frames[rows] * window, axis=1, overwrite_x=True)
-        squares = spectrum.view(np.float32)
+        rows = slice(start, min(start + _BLOCK, n))
+        size = rows.stop - start
+        windowed = np.multiply(frames[rows], window, out=windowed_[:size])
+        squares = scipy.fft.rfft(windowed, axis=1, overwrite_x=True).view(np.float32)
         squares *= squares
         p = np.add(squares[:, ::2], squares[:, 1::2], out=power[rows])
         for mels, bins, filters in _mel_groups(sample_rate):
             np.matmul(p[:, bins], filters, out=mel[rows, mels])
-        magnitude = np.sqrt(p)
+        magnitude = np.sqrt(p, out=magnitude_[:size])
         loudest[rows] = p.max(axis=1)
-        total = magnitude.sum(axis=1)
+        total = magnitude @ ones
         total[total < np.finfo(np.float32).tiny] = 1  # a frame of digital silence has its centre at 0 Hz
         centre = (magnitude @ frequencies) / total
-        spread = frequencies - centre[:, None]
-        spread *= spread
-        spread *= magnitude
+        deviation = np.subtract(frequencies, centre[:, None], out=deviation_[:size])
+        deviation *= deviation
         centroid[rows] = centre
-        bandwidth[rows] = np.sqrt(spread.sum(axis=1) / total)
-        rolloff[rows] = frequencies[_rolloff(magnitude)]
+        bandwidth[rows] = np.sqrt(np.vecdot(deviation, magnitude) / total)
+        np.matmul(magnitude[:, :whole].reshape(size, -1, _CHUNK), ones[:_CHUNK], out=chunks[rows, :-1])
+        chunks[rows, -1] = magnitude[:, whole:] @ ones[whole:]
         for band, (bins, share) in enumerate(bands):
-            ordered = np.sort(magnitude[:, bins], axis=1)
-            valley[rows, band] = ordered[:, :share].mean(axis=1)
-            peak[rows, band] = ordered[:, -share:].mean(axis=1)
-        floored = np.maximum(p, np.float32(_AMIN))
-        arithmetic = floored.mean(axis=1)
-        flatness[rows] = np.exp(np.log(floored, out=floored).mean(axis=1)) / arithmetic
+            if share == 1:
+                valley[rows, band], peak[rows, band] = magnitude[:, bins].min(axis=1), magnitude[:, bins].max(axis=1)
+            else:
+                ordered = np.sort(magnitude[:, bins], axis=1)
+                valley[rows, band] = (ordered[:, :share] @ ones[:share]) / share
+                peak[rows, band] = (ordered[:, -share:] @ ones[:share]) / share
+        floored = np.maximum(p, np.float32(_AMIN), out=magnitude)
+        arithmetic = floored @ ones / n_bins
+        flatness[rows] = np.exp(np.log(floored, out=floored) @ ones / n_bins) / arithmetic
+    rolloff = frequencies[_rolloff(power, chunks)]
     return _Spectrum(power, mel, centroid, bandwidth, rolloff, flatness, valley, peak, loudest)
 
 
-def _rolloff(magnitude: np.ndarray) -> np.ndarray:
-    """First bin of each frame at which the running sum reaches its share of the total.
+def _rolloff(power: np.ndarray, chunks: np.ndarray) -> np.ndarray:
+    """First bin of each frame at which the running sum of magnitudes reaches its share of the total.
 
-    The sum runs over chunks of bins first, then over the bins of the one chunk where the threshold lies.
+    `chunks` has the sums over `_CHUNK` bins each (the last one over the bins that are left over): the running sum over
+    these finds the chunk, so that only its bins have to be added up one by one.
     """
-    size = 32
-    n, n_bins = magnitude.shape
-    whole = n_bins // size * size
-    chunks = magnitude[:, :whole].reshape(n, -1, size)
-    running = np.cumsum(chunks.sum(axis=2), axis=1)
-    threshold = ROLL_PERCENT * (running[:, -1] + magnitude[:, whole:].sum(axis=1))
-    chunk = (running < threshold[:, None]).sum(axis=1)
-    inside = np.minimum(chunk, chunks.shape[1] - 1)
-    rows = np.arange(n)
-    before = np.where(inside > 0, running[rows, inside - 1], 0)
-    fine = before[:, None] + np.cumsum(chunks[rows, inside], axis=1)
-    bins = inside * size + np.minimum((fine < threshold[:, None]).sum(axis=1), size - 1)
-    beyond = chunk == chunks.shape[1]  # the threshold lies in the few bins after the last chunk
-    return np.where(beyond, n_bins - 1, bins)
+    n, n_bins = power.shape
+    running = np.cumsum(chunks, axis=1)
+    threshold = ROLL_PERCENT * running[:, -1:]
+    chunk = np.argmax(running >= threshold, axis=1)
+    rows = np.arange(n)[:, None]
+    bins = np.minimum(chunk[:, None] * _CHUNK + np.arange(_CHUNK), n_bins - 1)
+    before = np.where(chunk > 0, running[rows[:, 0], chunk - 1], 0)
+    fine = before[:, None] + np.cumsum(np.sqrt(power[rows, bins]), axis=1)
+    fine[:, -1] = np.inf  # rounding may leave the sum of the chunk a little below the threshold
+    return bins[rows[:, 0], np.argmax(fine >= threshold, axis=1)]
 
 
 def _decibels(power: np.ndarray) -> np.ndarray:
@@ -682,7 +691,7 @@ def _zero_crossing_rate(y: np.ndarray) -> np.ndarray:
     crossing = np.zeros(len(negative), bool)
     np.not_equal(negative[1:], negative[:-1], out=crossing[1:])
     crossing = crossing.reshape(-1, HOP_LENGTH)
-    per_frame = _over_frames(crossing.sum(axis=1))
+    per_frame = _over_frames(np.count_nonzero(crossing, axis=1))
     # A crossing into the first sample of a frame happens before the frame.
     return (per_frame - crossing[: len(per_frame), 0]) / N_FFT
 
