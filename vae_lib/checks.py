@@ -9,9 +9,7 @@ class ParameterError(ValueError):
     """An argument, a parameter or an input file is not what it must be."""
 
 
-def in_range(
-    value: float, name: str, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False
-) -> float:
+def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> float:
     """Return `value` if it is a finite number in ``[low, high]`` (``(low, high]`` if `open_low`).
 
     Raises

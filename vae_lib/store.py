@@ -29,7 +29,9 @@ def replacing(path: Path | str) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     except OSError as error:
-        raise ParameterError(f"cannot write {path}: {error.strerror or error}; give a folder you may write to") from None
+        raise ParameterError(
+            f"cannot write {path}: {error.strerror or error}; give a folder you may write to"
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:
