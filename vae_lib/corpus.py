@@ -113,9 +113,7 @@ def _check_tracks(tracks: pd.DataFrame, name: str) -> None:
 
 def _check_features(features: pd.DataFrame, name: str, *, ids: pd.Index) -> None:
     if not features.index.equals(ids):
-        raise ParameterError(
-            f"{name} must have one row per track in the order of the tracks: {_difference(features, ids)}"
-        )
+        raise ParameterError(f"{name} must have one row per track, in their order: {_difference(features, ids)}")
     twice = features.columns[features.columns.duplicated()]
     if len(twice):
         raise ParameterError(f"{name} must name each column once, {twice[0]!r} comes more than once")
@@ -229,7 +227,7 @@ def read(folder: Path | str) -> Corpus:
     facts = _read_facts(folder / FACTS)
 
     path = folder / INDEX
-    tracks = _read_table(path, dtype=str)
+    tracks = _read_table(path)
     absent = [name for name in facts["labels"] if name not in tracks]
     if absent:
         raise ParameterError(f"{path}: has no column {absent[0]}, which {FACTS} calls a label")
@@ -237,7 +235,10 @@ def read(folder: Path | str) -> Corpus:
     _check_tracks(tracks, str(path))
 
     path = folder / FEATURES
-    features = _read_table(path, float_precision="round_trip")
+    try:
+        features = _read_table(path).astype(float)
+    except ValueError as error:
+        raise ParameterError(f"{path} must hold numbers only: {error}") from None
     _check_features(features, str(path), ids=tracks.index)
 
     path = folder / LOG_MEL
@@ -250,7 +251,7 @@ def read(folder: Path | str) -> Corpus:
     corpus = Corpus(
         name=facts["name"],
         tracks=tracks,
-        features=features.astype(float),
+        features=features,
         log_mel=log_mel.astype(np.float32),
         source=facts["source"],
         licence=facts["licence"],
@@ -287,15 +288,16 @@ def _read_facts(path: Path) -> dict:
     return facts
 
 
-def _read_table(path: Path, **options: object) -> pd.DataFrame:
+def _read_table(path: Path) -> pd.DataFrame:
+    """A table of strings: numbers are left to Python's own conversion, which is exact in every version of pandas."""
     try:
         # An artist may well be called "NA" or "None": only an empty field is missing.
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""], encoding="utf-8", **options)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
     except (OSError, ValueError) as error:
         raise ParameterError(f"{path}: cannot be read as a table: {error}") from None
     if "track_id" not in table:
         raise ParameterError(f"{path}: must have a column track_id, got {', '.join(map(str, table.columns[:4]))}")
-    return table.astype({"track_id": str}).set_index("track_id")
+    return table.set_index("track_id")
 
 
 def _gtzan_mini(data_home: Path | None) -> Corpus:

@@ -1,0 +1,61 @@
+"""Fixtures that several test files share."""
+
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vae_lib import corpus
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def load_script(path: str) -> ModuleType:
+    """Import a file of the repository that is no part of the library."""
+    location = ROOT / path
+    spec = importlib.util.spec_from_file_location(f"script_{location.parent.name}_{location.stem}", location)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def data_home() -> Path:
+    """The folder of real music: DATA_HOME, or shared/data beside the repository."""
+    folder = Path(os.environ.get("DATA_HOME") or ROOT.parent / "shared" / "data")
+    if not (folder / "gtzan_mini" / "genres").is_dir():
+        pytest.skip(f"no real music at hand: {folder} has no gtzan_mini/genres (set DATA_HOME)")
+    return folder
+
+
+@pytest.fixture
+def small_corpus() -> corpus.Corpus:
+    """Twelve made-up tracks in three genres; an artist and a title are unknown."""
+    generator = np.random.default_rng(0)
+    ids = pd.Index([f"{genre}.{i}" for genre in ("blues", "jazz", "pop") for i in range(4)], name="track_id")
+    genres = [track_id.split(".")[0] for track_id in ids]
+    tracks = pd.DataFrame(
+        {
+            "genre": pd.Categorical(genres),
+            "artist": [None, "NA", "Sigur Rós", *["somebody"] * 9],
+            "title": ['A, "B"', None, *["a song"] * 10],
+            "audio": [f"{track_id}.wav" for track_id in ids],
+            "sha256": ["0" * 64] * 12,
+        },
+        index=ids,
+    )
+    features = pd.DataFrame(generator.normal(size=(12, 5)) * 10.0 ** np.arange(-4, 6, 2), index=ids, columns=[*"abcde"])
+    return corpus.Corpus(
+        name="small",
+        tracks=tracks,
+        features=features,
+        log_mel=generator.uniform(-80, 0, (12, 4, 6)).astype(np.float16).astype(np.float32),
+        source="Made up.",
+        licence="None needed.",
+        feature_version=3,
+        parameters={"n_mels": 4},
+    )

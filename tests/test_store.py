@@ -1,0 +1,107 @@
+"""Store: a file is the old one or the new one, never a part, and a hash follows the content."""
+
+import hashlib
+import json
+import stat
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_lib import store
+from vae_lib.checks import ParameterError
+
+
+def test_a_file_is_replaced_when_the_block_succeeds(tmp_path):
+    path = tmp_path / "deep" / "result.json"
+    for text in ("first", "second"):
+        with store.replacing(path) as temporary:
+            assert temporary.parent == path.parent
+            assert temporary.suffix == ".json"
+            temporary.write_text(text)
+        assert path.read_text() == text
+    assert [found.name for found in path.parent.iterdir()] == ["result.json"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_write_leaves_the_old_file_alone(tmp_path, error):
+    path = tmp_path / "result.json"
+    path.write_text("old")
+
+    def write():
+        with store.replacing(path) as temporary:
+            temporary.write_text("half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert path.read_text() == "old"
+    assert [found.name for found in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_others_may_read_what_was_written(tmp_path):
+    path, ordinary = tmp_path / "a.txt", tmp_path / "b.txt"
+    ordinary.touch()
+    with store.replacing(path) as temporary:
+        temporary.write_text("x")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(ordinary.stat().st_mode)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(ParameterError, match=r"cannot write .*file/a\.json: .*; give a folder you may write to"),
+        store.replacing(tmp_path / "file" / "a.json"),
+    ):
+        pytest.fail("there is nothing to write to")
+
+
+def test_json_is_readable_and_has_no_nan(tmp_path):
+    path = tmp_path / "a.json"
+    value = {"genre": "রবীন্দ্রসঙ্গীত", "ari": 0.1, "chance": None, "k": [1, 2]}
+    store.write_json(path, value)
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+    assert "রবীন্দ্রসঙ্গীত" in path.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="JSON"):
+        store.write_json(path, {"ari": float("nan")})
+    assert json.loads(path.read_text(encoding="utf-8")) == value
+
+
+def test_file_sha256(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 100_000)
+    assert store.file_sha256(tmp_path / "a") == hashlib.sha256(b"x" * 100_000).hexdigest()
+
+
+def test_the_hash_of_an_array_is_that_of_its_values_type_and_shape():
+    values = np.arange(6.0)
+    different = [
+        values,
+        values.reshape(2, 3),
+        values.reshape(3, 2),
+        values.astype(np.float32),
+        values[::-1],
+        values + 1,
+    ]
+    assert len({store.content_hash(array) for array in different}) == len(different)
+    table = values.reshape(2, 3)
+    assert store.content_hash(table) == store.content_hash(np.asfortranarray(table)) == store.content_hash(table.copy())
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(json_values, json_values)
+def test_different_values_hash_differently(one, other):
+    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    assert (store.content_hash(one) == store.content_hash(other)) is same
+    if not same:
+        assert store.content_hash(one, other) != store.content_hash(other, one)
+
+
+def test_the_order_of_keys_does_not_matter():
+    assert store.content_hash({"a": 1, "b": 2}) == store.content_hash({"b": 2, "a": 1})
