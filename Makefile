@@ -14,6 +14,7 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
+export TQDM_DISABLE := 1
 # Caches and settings of its own: nothing of the user's changes a run, nothing of a run stays in the user's folders.
 export NUMBA_CACHE_DIR := $(CURDIR)/_build/cache/numba
 export MPLCONFIGDIR := $(CURDIR)/_build/cache/matplotlib
@@ -114,10 +115,10 @@ references: $(READY)  ## regenerate the nbval references from the smoke book
 	@cp _build/smoke/executed/*.ipynb tests/nbval/
 
 lab: $(READY)  ## open the clean notebooks in JupyterLab
-	@$(BIN)/jupyter lab book
+	@env -u TQDM_DISABLE $(BIN)/jupyter lab book
 
-embed: $(READY)  ## derive data/ again from audio: make embed DATA_HOME=folder
-	@$(BIN)/python data/rebuild.py "$(DATA_HOME)"
+embed: $(READY)  ## derive data/gtzan_mini again from the audio: make embed DATA_HOME=folder
+	@$(BIN)/python data/rebuild.py gtzan-mini
 
 bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks

@@ -219,10 +219,11 @@ class _UniqueKeys(yaml.SafeLoader):
     """YAML in which a key that stands twice is an error, not the loss of the first value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
-        keys = [key.value for key, _ in node.value]
-        for (key, _), text in zip(node.value, keys, strict=True):
-            if keys.count(text) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{text!r} stands twice", key.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            if str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
+            seen.add(str(key.value))
         return super().construct_mapping(node, deep)
 
 
@@ -361,7 +362,9 @@ def execute(
         nbformat.write(document, running)
         with Progress(notebook.stem, cells=len(document.cells), reason=reason, rewrite=rewrite) as progress:
             document = _papermill(running, notebook, progress, build)
-        _strip(document, str(Path.cwd()))
+        for complaint in _complaints(document):
+            print(f"{notebook.stem}, {complaint}", file=sys.stderr, flush=True)
+        _strip(document, root=str(Path.cwd()))
     nbformat.write(document, running)
     os.utime(running, (started, started))
     running.replace(output)
@@ -411,7 +414,7 @@ def _papermill(running: Path, notebook: Path, progress: "Progress", build: Path)
             cwd=notebook.resolve().parent,
             progress_bar=False,
             record_timing=False,
-            extra_arguments=["--log-level=ERROR"],
+            extra_arguments=["--log-level=CRITICAL"],
             on_cell_start=lambda cell, cell_index: progress.reached(cell_index),
         )
     except papermill.PapermillExecutionError as error:
@@ -430,17 +433,29 @@ def _plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def _strip(document: dict, root: str) -> None:
-    """Remove what differs between two equal runs: papermill's blocks, timings, process ids, the checkout's path."""
+def _strip(document: dict, *, root: str) -> None:
+    """Remove what differs between two equal runs: papermill's blocks, timings, stderr, the path of the checkout."""
     document.metadata.pop("papermill", None)
     for cell in document.cells:
         for volatile in ("papermill", "execution"):
             cell.metadata.pop(volatile, None)
         if not cell.metadata.get("tags", True):
             del cell.metadata["tags"]
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
-                output.text = re.sub(r"\S*/ipykernel_\d+/\d+\.py", "cell", output.text.replace(f"{root}/", ""))
+                output.text = output.text.replace(f"{root}/", "")
+
+
+def _complaints(document: dict) -> list[str]:
+    """What the cells wrote to stderr, which has no place on a page; lines that a progress bar rewrote are left out."""
+    complaints = []
+    for number, cell in enumerate(document.cells, start=1):
+        streams = [output.text for output in cell.get("outputs", []) if output.get("name") == "stderr"]
+        lines = [line.rstrip() for line in "".join(streams).split("\n")]
+        complaints += [f"cell {number}: {line}" for line in lines if line and "\r" not in line]
+    return complaints
 
 
 class Progress:
@@ -525,6 +540,9 @@ def main(arguments: list[str] | None = None) -> int:
     except NotebookError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; the last good pages are as they were", file=sys.stderr)
         return 130
