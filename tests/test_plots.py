@@ -1,0 +1,85 @@
+"""Figures carry what a reader needs: labelled axes, a legend that names every group, glyphs that exist."""
+
+import warnings
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from vae_lib import plots
+from vae_lib.checks import ParameterError
+from vae_lib.metrics import Score
+
+
+@pytest.fixture
+def ax():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # such as a glyph that the font does not have
+        figure, axes = plt.subplots()
+        yield axes
+        figure.canvas.draw()
+    plt.close(figure)
+
+
+def history():
+    return pd.DataFrame(
+        {"epoch": [1, 1, 2, 2], "seed": [0, 1, 0, 1], "kl": [4.0, 6.0, 1.0, 3.0], "active_units": [1, 2, 3, 4]}
+    )
+
+
+def test_training_curves_show_mean_and_range_over_seeds(ax):
+    plots.training_curves(history(), "kl", ax, label="VAE")
+    assert ax.lines[0].get_ydata().tolist() == [5.0, 2.0]
+    low, high = ax.collections[0].get_paths()[0].get_extents().get_points()[:, 1]
+    assert (low, high) == (1.0, 6.0)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "nats per track")
+
+
+def test_scores_show_every_seed_the_mean_and_chance(ax):
+    by_method = {
+        name: Score("davies_bouldin", "native", np.array([1.0, 2.0, 3.0]) + shift, np.linspace(4, 5, 41))
+        for shift, name in enumerate(["raw", "VAE"])
+    }
+    plots.scores(by_method, ax)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "VAE"]
+    assert "lower is better" in ax.get_xlabel()
+    drawn = [line.get_xdata() for line in ax.lines]
+    assert any(np.array_equal(x, [2.0, 3.0, 4.0]) for x in drawn)
+    assert any(np.allclose(x, 4.5) for x in drawn)
+
+
+def test_scatter_names_every_group_and_tells_groups_apart_without_colour(ax):
+    labels = np.repeat([f"genre {i}" for i in range(10)], 2)
+    plots.scatter(np.random.default_rng(0).normal(size=(20, 2)), labels, ax, title="t-SNE", legend="genre")
+    legend = ax.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == sorted(set(labels))
+    assert legend.get_title().get_text() == "genre"
+    assert len({points.get_paths()[0].vertices.tobytes() for points in ax.collections}) == 10
+
+
+def test_scatter_refuses_labels_of_another_length(ax):
+    with pytest.raises(ParameterError, match="labels must have 3 labels, one per track, got 2"):
+        plots.scatter(np.zeros((3, 2)), ["a", "b"], ax, title="map")
+
+
+def test_artists_per_genre_draws_one_block_per_artist_and_unknown_ones_apart(ax):
+    tracks = pd.DataFrame({"genre": ["pop", "pop", "pop", "jazz"], "artist": ["a", "a", None, "b"]})
+    plots.artists_per_genre(tracks, ax)
+    blocks = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_width()) for bar in ax.patches]
+    assert [block for block in blocks if block[2]] == [(0, 0, 1), (1, 0, 2), (1, 2, 1)]
+
+
+def test_log_mel_and_contingency_label_their_axes(ax):
+    plots.log_mel(np.zeros((4, 6)), ax, title="blues", seconds=30)
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time (s)", "mel band", "blues")
+    plots.contingency(pd.crosstab(pd.Series(["a", "b"], name="genre"), pd.Series([0, 1], name="cluster")), ax)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("cluster", "genre")
+
+
+def test_colours_differ_up_to_many_groups():
+    for count in (1, 10, 18):
+        assert len(set(plots.palette(count))) == count

@@ -1,0 +1,122 @@
+"""Result rows arrive whole, can be found again, and say where they come from."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from vae_lib import report
+from vae_lib.checks import ParameterError
+from vae_lib.metrics import Score
+
+SCORES = [
+    Score("ari", "labels", np.array([0.25, 0.35]), np.array([0.0, 0.02, -0.02])),
+    Score("silhouette", "native", np.array([0.5, np.nan]), np.array([])),
+]
+METHOD = {"model": "vae", "features": "public", "clusterer": "kmeans", "k": 3, "target": "genre", "seconds": 1.5}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, small_corpus):
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    return report.Run("easy", profile="scratch", corpus=small_corpus, epochs=3)
+
+
+def test_what_is_written_is_read_back(run):
+    run.add(SCORES, **METHOD, params={"latent_dim": np.int64(4)})
+    rows, provenance = report.read(run.write())
+    assert list(rows.columns) == list(report.COLUMNS)
+    ari = report.select(rows, metric="ari")
+    assert (ari["mean"], ari["chance"], ari["seeds"], ari["target"]) == (pytest.approx(0.3), 0.0, 2, "genre")
+    assert ari["params"] == {"latent_dim": 4}
+    assert np.isnan(report.select(rows, metric="silhouette")["mean"])
+    assert report.select(rows, metric="silhouette")["target"] == "none"
+    assert provenance["corpus"]["hash"] == run.corpus.hash
+    assert provenance["parameters"] == {"epochs": 3}
+
+
+def test_the_file_is_strict_json_in_the_folder_of_its_build(run, tmp_path):
+    run.add(SCORES, **METHOD)
+    path = run.write()
+    assert path == tmp_path / "_build" / "scratch" / "results" / "easy.json"
+    json.loads(path.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+
+
+def test_the_parameter_hash_follows_the_parameters_and_nothing_else(run, small_corpus):
+    def digest(**parameters):
+        other = report.Run("easy", profile="scratch", corpus=small_corpus, **parameters)
+        other.add(SCORES, **METHOD)
+        return report.read(other.write())[1]["parameter_hash"]
+
+    assert digest(epochs=3, beta=1.0) == digest(beta=1.0, epochs=3) != digest(epochs=4, beta=1.0)
+
+
+def test_a_value_measured_twice_is_refused_and_the_last_file_stays(run):
+    run.add(SCORES, **METHOD)
+    before = run.write().read_text()
+    run.add(SCORES[:1], **METHOD)
+    with pytest.raises(ParameterError, match=r"1 row\(s\) were added twice"):
+        run.write()
+    assert run.path.read_text() == before
+
+
+def test_an_unwritable_folder_is_one_clear_error(run, tmp_path):
+    (tmp_path / "_build").write_text("in the way")
+    run.add(SCORES, **METHOD)
+    with pytest.raises(ParameterError, match=r"cannot write .*easy\.json"):
+        run.write()
+
+
+def test_no_rows_is_an_error(run):
+    with pytest.raises(ParameterError, match="'easy' has no rows"):
+        run.write()
+
+
+@pytest.mark.parametrize("profile", ["", "../elsewhere", "a/b", ".hidden", "/root"])
+def test_a_profile_cannot_lead_out_of_the_build_folder(profile):
+    with pytest.raises(ParameterError, match="profile must be a plain name"):
+        report.results_path("easy", profile=profile)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "No such file"), ("{", "not a result file"), ("[]", "not a result file"),
+     ('{"rows": [{"mean": 1}], "provenance": {}}', "lacks the columns notebook")],
+)  # fmt: skip
+def test_a_broken_result_file_is_named(tmp_path, content, message):
+    path = tmp_path / "easy.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ParameterError, match=message) as error:
+        report.read(path)
+    assert str(path) in str(error.value)
+
+
+def test_select_insists_on_one_row(run):
+    run.add(SCORES, **METHOD)
+    with pytest.raises(ParameterError, match=r"0 rows have model='pca'; there must be exactly one"):
+        report.select(run.rows, model="pca")
+    with pytest.raises(ParameterError, match="2 rows have model='vae'"):
+        report.select(run.rows, model="vae")
+    with pytest.raises(ParameterError, match=r"column must be one of .*got 'colour'"):
+        report.select(run.rows, colour="red")
+
+
+def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run):
+    for model in ("vae", "raw"):
+        run.add(SCORES[:1], **METHOD | {"model": model})
+    table = report.table(run.rows, space="labels", names={"raw": "features", "vae": "base VAE"})
+    assert list(table.index) == ["features", "base VAE"]
+    assert table.loc["base VAE", ("ARI ↑", "score")] == "0.300 ± 0.071"
+    assert table.loc["base VAE", ("ARI ↑", "chance")] == "0.000"
+    assert table.loc["base VAE", ("ARI ↑", "p")] == "0.500"  # 1/4 alone; twice that as one of two
+
+
+def test_the_provenance_table_tells_where_a_number_comes_from(run):
+    run.add(SCORES, **METHOD)
+    table = report.provenance_table(run.write())
+    text = " ".join(table.iloc[:, 0])
+    assert run.corpus.hash[:12] in text
+    assert "epochs = 3" in text
+    assert f"pandas {pd.__version__}" in text
