@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import soxr
 from conftest import load_script
 
 from vae_lib import corpus, features
@@ -46,6 +47,7 @@ def half_silent():
 @pytest.mark.parametrize(
     ("y", "sample_rate"),
     [
+        (soxr.resample(bench.clip(12.0), 44_100, SAMPLE_RATE), SAMPLE_RATE),
         (bench.clip(6.0), SAMPLE_RATE),
         (noise(), SAMPLE_RATE),
         (clicks(100, seconds=8.0), SAMPLE_RATE),
@@ -54,7 +56,7 @@ def half_silent():
         (bench.clip(6.0), 44_100),
         (bench.clip(6.0), 16_000),
     ],
-    ids=["chords", "noise", "clicks", "half silent", "one second", "44.1 kHz", "16 kHz"],
+    ids=["resampled", "chords", "noise", "clicks", "half silent", "one second", "44.1 kHz", "16 kHz"],
 )
 @pytest.mark.filterwarnings("ignore:Empty filters detected")
 def test_summary_equals_librosa_on_synthetic_signals(y, sample_rate, pad_mode):

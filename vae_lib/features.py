@@ -3,9 +3,8 @@
 The way through is `load_audio` → `frame_features` → `summarise`; `extract` does the last two and the log-mel image, and
 `extract_many` does all of it for many files side by side.
 
-Every feature equals the function of librosa that `describe` names, to single precision (the spectrum is computed in 32
-bits). The formulas are written out here on numpy and scipy alone, so a worker process starts without librosa and
-compiles nothing.
+Every feature equals the function of librosa that `describe` names, to single precision. The formulas are written out
+here on numpy and scipy alone, so a worker process starts without librosa and compiles nothing.
 
 How the ends of a track are padded is the one setting on which there is a choice. ``pad_mode="reflect"``, the default
 here, was librosa's own until version 0.10: with it the public GTZAN table comes out to its last digits, and no silence
@@ -46,7 +45,7 @@ PITCH_CLASSES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B"
 
 _SAMPLE_RATES = (16_000, 48_000)  # below, the octaves of the spectral contrast end above half the sample rate
 _AMIN = 1e-10  # librosa's floor of a power before its logarithm is taken
-_BLOCK = 64  # frames worked on at a time: what belongs to them stays in the processor's cache
+_BLOCK = 32  # frames worked on at a time: what belongs to them stays in the processor's cache
 _CHUNK = 32  # bins added up together on the way to the roll-off
 _A440_OCTAVE = 440.0 / 16  # frequency from which octaves are counted
 
@@ -315,7 +314,7 @@ def _check_signal(y: np.ndarray, name: str, *, sample_rate: float) -> None:
 @lru_cache
 def _window(length: int) -> np.ndarray:
     """Periodic Hann window."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
+    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
 @lru_cache
@@ -536,14 +535,17 @@ def _analyse(y: np.ndarray, sample_rate: int, pad_mode: str) -> _Spectrum:
     # Sums over bins are products with a vector of ones, which the BLAS does several times faster than a reduction.
     ones = np.ones(n_bins, np.float32)
     # Fresh memory for each block would cost more than the arithmetic that fills it.
-    windowed_, magnitude_, deviation_ = (np.empty((_BLOCK, width), np.float32) for width in (N_FFT, n_bins, n_bins))
+    windowed_ = np.empty((_BLOCK, N_FFT))
+    magnitude_, deviation_ = np.empty((2, _BLOCK, n_bins), np.float32)
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n))
         size = rows.stop - start
         windowed = np.multiply(frames[rows], window, out=windowed_[:size])
-        squares = scipy.fft.rfft(windowed, axis=1, overwrite_x=True).view(np.float32)
+        # The transform is in 64 bits: the highest bins of a resampled track are so quiet that the rounding of 32 bits
+        # would fill them. The power may be rounded, as that is done to each bin by itself.
+        squares = scipy.fft.rfft(windowed, axis=1, overwrite_x=True).view(float)
         squares *= squares
-        p = np.add(squares[:, ::2], squares[:, 1::2], out=power[rows])
+        p = np.add(squares[:, ::2], squares[:, 1::2], out=power[rows], casting="same_kind")
         for mels, bins, filters in _mel_groups(sample_rate):
             np.matmul(p[:, bins], filters, out=mel[rows, mels])
         magnitude = np.sqrt(p, out=magnitude_[:size])
@@ -651,7 +653,7 @@ def _tempo(onset: np.ndarray, sample_rate: int) -> float:
     ramped = np.pad(onset, length // 2, mode="linear_ramp", end_values=0)
     frames = np.lib.stride_tricks.sliding_window_view(ramped, length)[: len(onset)]
     size = scipy.fft.next_fast_len(2 * length - 1, real=True)
-    window = _window(length)
+    window = _window(length).astype(np.float32)
     average = np.zeros(size // 2 + 1)
     for start in range(0, len(frames), _BLOCK):
         block = frames[start : start + _BLOCK] * window
