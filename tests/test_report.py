@@ -106,17 +106,24 @@ def test_select_insists_on_one_row(run):
 def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run):
     for model in ("vae", "raw"):
         run.add(SCORES[:1], **METHOD | {"model": model})
-    table = report.table(run.rows, space="labels", names={"raw": "features", "vae": "base VAE"})
-    assert list(table.index) == ["features", "base VAE"]
-    assert table.loc["base VAE", ("ARI ↑", "score")] == "0.300 ± 0.071"
-    assert table.loc["base VAE", ("ARI ↑", "chance")] == "0.000"
-    assert table.loc["base VAE", ("ARI ↑", "p")] == "0.500"  # 1/4 alone; twice that as one of two
+    table = report.table(run.rows, space="labels", names={"raw": "features", "vae": "base VAE"}, caption="Agreement.")
+    assert list(table.data.index) == ["features", "base VAE"]
+    # p is 1/4 alone, and twice that as one of two
+    assert table.data.loc["base VAE", "ARI ↑"] == "0.300 ± 0.071\nchance 0.000, p 0.500"
+    assert "Agreement." in table.to_html()
+
+
+def test_equal_tables_give_equal_html():
+    frame = pd.DataFrame({"a": ["x" * 300]})
+    first, second = (report.styled(frame, caption="c").to_html() for _ in range(2))
+    assert first == second
+    assert "x" * 300 in first  # not cut short
 
 
 def test_the_provenance_table_tells_where_a_number_comes_from(run):
     run.add(SCORES, **METHOD)
     table = report.provenance_table(run.write())
-    text = " ".join(table.iloc[:, 0])
+    text = " ".join(table.data.iloc[:, 0])
     assert run.corpus.hash[:12] in text
     assert "epochs = 3" in text
     assert f"pandas {pd.__version__}" in text

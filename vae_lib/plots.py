@@ -18,7 +18,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "figure.dpi": 110,
+    "figure.dpi": 120,
     "figure.constrained_layout.use": True,
     "font.size": 10,
     "legend.frameon": False,
@@ -86,11 +86,12 @@ def training_curves(history: pd.DataFrame, column: str, ax: Axes, *, label: str,
     color : matplotlib colour, optional
     """
     units = {"loss": "nats per track", "reconstruction": "nats per track", "kl": "nats per track"}
+    titles = {"kl": "KL divergence"}
     over_seeds = history.groupby("epoch")[column]
     mean = over_seeds.mean()
     (line,) = ax.plot(mean.index, mean, label=label, color=color)
     ax.fill_between(mean.index, over_seeds.min(), over_seeds.max(), color=line.get_color(), alpha=0.2, linewidth=0)
-    ax.set(xlabel="epoch", ylabel=units.get(column, "latents"), title=column.replace("_", " "))
+    ax.set(xlabel="epoch", ylabel=units.get(column, "latents"), title=titles.get(column, column.replace("_", " ")))
     return ax
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from vae_lib import checks, metrics, store
 from vae_lib.checks import ParameterError
@@ -211,8 +212,8 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
     return found.iloc[0]
 
 
-def table(rows: pd.DataFrame, *, space: str, names: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Lay rows out for reading: a line per model, and for each metric its score, chance and p-value.
+def table(rows: pd.DataFrame, *, space: str, caption: str, names: Mapping[str, str] | None = None) -> Styler:
+    """Lay rows out for reading: a line per model, a column per metric, and under each score its chance level and p.
 
     Parameters
     ----------
@@ -220,30 +221,39 @@ def table(rows: pd.DataFrame, *, space: str, names: Mapping[str, str] | None = N
         Result rows that differ in model and metric only, once `space` is chosen.
     space : str
         "labels", "native" or "common".
+    caption : str
+        What stands above the table.
     names : mapping of model to str, optional
         What to call the models, in the order to show; all of them by default.
 
     Returns
     -------
-    pandas.DataFrame of str
-        Scores as mean ± sd over seeds; p-values corrected over this table after Holm (1979). An arrow beside a
-        metric's name says which way is better.
+    pandas.io.formats.style.Styler
+        Its `data` holds the cells as text: mean ± sd over seeds, and below it chance and the p-value, corrected over
+        this table after Holm (1979). An arrow beside a metric's name says which way is better.
     """
     rows = rows[rows["space"] == space]
     rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
     names = names or {model: model for model in rows["model"].unique()}
-    cells = {}
+    cells: dict[str, dict[str, str]] = {}
     for metric in [name for name in METRICS if name in set(rows["metric"])]:
         title = f"{METRICS[metric].title} {'↑' if METRICS[metric].greater_is_better else '↓'}"
         for model in names:
             row = select(rows, model=model, metric=metric)
             score = f"{_number(row['mean'])} ± {_number(row['sd'])}"
-            for column, text in (("score", score), ("chance", _number(row["chance"])), ("p", _number(row["p_value"]))):
-                cells.setdefault((title, column), {})[names[model]] = text
-    return pd.DataFrame(cells, index=list(names.values()))
+            chance = f"chance {_number(row['chance'])}, p {_number(row['p_value'])}"
+            cells.setdefault(title, {})[names[model]] = f"{score}\n{chance}"
+    return styled(pd.DataFrame(cells, index=list(names.values())), caption=caption)
 
 
-def provenance_table(path: Path | str) -> pd.DataFrame:
+def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
+    """Show a table whole, with its caption above it; equal tables give equal HTML."""
+    style = frame.style.set_caption(caption).set_properties(**{"white-space": "pre-line"})
+    style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
+    return style.set_uuid(store.content_hash(frame.to_json(), caption)[:8])
+
+
+def provenance_table(path: Path | str) -> Styler:
     """Lay the provenance of a result file out for reading: one line per fact."""
     provenance = read(path)[1]
     facts = {
@@ -255,7 +265,8 @@ def provenance_table(path: Path | str) -> pd.DataFrame:
         "machine": f"{provenance['machine']}, Python {provenance['python']}, {provenance['threads']} thread(s)",
         "duration": f"{provenance['seconds']:.0f} s",
     }
-    return pd.DataFrame({"": facts.values()}, index=list(facts))
+    frame = pd.DataFrame({provenance["notebook"]: facts.values()}, index=list(facts))
+    return styled(frame, caption="What the rows of this page were computed from.")
 
 
 def commit() -> str:
@@ -285,4 +296,5 @@ def _plain(value: object) -> object:
 def _number(value: float) -> str:
     if np.isnan(value):
         return "–"
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    return text.replace("-", "−") if float(text) else text.removeprefix("-")
