@@ -45,7 +45,9 @@ PITCH_CLASSES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B"
 
 _SAMPLE_RATES = (16_000, 48_000)  # below, the octaves of the spectral contrast end above half the sample rate
 _AMIN = 1e-10  # librosa's floor of a power before its logarithm is taken
-_BLOCK = 32  # frames worked on at a time: what belongs to them stays in the processor's cache
+# Frames worked on at a time, so that what belongs to them stays in the processor's cache.
+_FFT_BLOCK = 16
+_BLOCK = 128
 _CHUNK = 32  # bins added up together on the way to the roll-off
 _A440_OCTAVE = 440.0 / 16  # frequency from which octaves are counted
 
@@ -441,7 +443,6 @@ class Frames(NamedTuple):
 
 
 class _Spectrum(NamedTuple):
-    power: np.ndarray
     mel: np.ndarray
     centroid: np.ndarray
     bandwidth: np.ndarray
@@ -481,9 +482,10 @@ def frame_features(y: np.ndarray, *, sample_rate: int = SAMPLE_RATE, pad_mode: s
     y = np.asarray(y, dtype=np.float32)
     _check_signal(y, "y", sample_rate=sample_rate)
     with _one_thread():
-        spectrum = _analyse(y, sample_rate, pad_mode)
-        tuning = _tuning(spectrum.power, spectrum.loudest, sample_rate)
-        chroma = spectrum.power @ chroma_filters(sample_rate, tuning)
+        power = _power(y, pad_mode)
+        spectrum = _analyse(power, sample_rate)
+        tuning = _tuning(power, spectrum.loudest, sample_rate)
+        chroma = power @ chroma_filters(sample_rate, tuning)
         strongest = chroma.max(axis=1, keepdims=True)
         chroma /= np.where(strongest < np.finfo(np.float32).tiny, 1, strongest)
         log_mel = _decibels(spectrum.mel)
@@ -519,14 +521,29 @@ def _one_thread() -> AbstractContextManager:
     return _thread_pools().limit(limits=1)
 
 
-def _analyse(y: np.ndarray, sample_rate: int, pad_mode: str) -> _Spectrum:
-    """All that is computed from one frame of the spectrum alone, block by block."""
+def _power(y: np.ndarray, pad_mode: str) -> np.ndarray:
+    """Power spectrum of each frame, shape (frames, bins)."""
     import scipy.fft
 
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(y, N_FFT // 2, mode=pad_mode), N_FFT)[::HOP_LENGTH]
-    n, n_bins = len(frames), N_FFT // 2 + 1
-    window, frequencies, bands = _window(N_FFT), _frequencies(sample_rate), _contrast_bands(sample_rate)
-    power = np.empty((n, n_bins), np.float32)
+    padded = np.pad(y, N_FFT // 2, mode=pad_mode).astype(float)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]
+    window, windowed = _window(N_FFT), np.empty((_FFT_BLOCK, N_FFT))
+    power = np.empty((len(frames), N_FFT // 2 + 1), np.float32)
+    # The transform is in 64 bits: the highest bins of a resampled track are so quiet that the rounding of 32 bits would
+    # fill them. The power may be rounded, as that is done to each bin by itself.
+    for start in range(0, len(frames), _FFT_BLOCK):
+        block = frames[start : start + _FFT_BLOCK]
+        spectrum = scipy.fft.rfft(np.multiply(block, window, out=windowed[: len(block)]), axis=1, overwrite_x=True)
+        squares = spectrum.view(float)
+        squares *= squares
+        np.add(squares[:, ::2], squares[:, 1::2], out=power[start : start + len(block)], casting="same_kind")
+    return power
+
+
+def _analyse(power: np.ndarray, sample_rate: int) -> _Spectrum:
+    """All that is computed from one frame of the spectrum alone, block by block."""
+    n, n_bins = power.shape
+    frequencies, bands = _frequencies(sample_rate), _contrast_bands(sample_rate)
     mel = np.empty((n, N_MELS), np.float32)
     centroid, bandwidth, flatness, loudest = np.empty((4, n), np.float32)
     whole = n_bins // _CHUNK * _CHUNK
@@ -535,17 +552,10 @@ def _analyse(y: np.ndarray, sample_rate: int, pad_mode: str) -> _Spectrum:
     # Sums over bins are products with a vector of ones, which the BLAS does several times faster than a reduction.
     ones = np.ones(n_bins, np.float32)
     # Fresh memory for each block would cost more than the arithmetic that fills it.
-    windowed_ = np.empty((_BLOCK, N_FFT))
     magnitude_, deviation_ = np.empty((2, _BLOCK, n_bins), np.float32)
     for start in range(0, n, _BLOCK):
         rows = slice(start, min(start + _BLOCK, n))
-        size = rows.stop - start
-        windowed = np.multiply(frames[rows], window, out=windowed_[:size])
-        # The transform is in 64 bits: the highest bins of a resampled track are so quiet that the rounding of 32 bits
-        # would fill them. The power may be rounded, as that is done to each bin by itself.
-        squares = scipy.fft.rfft(windowed, axis=1, overwrite_x=True).view(float)
-        squares *= squares
-        p = np.add(squares[:, ::2], squares[:, 1::2], out=power[rows], casting="same_kind")
+        p, size = power[rows], rows.stop - start
         for mels, bins, filters in _mel_groups(sample_rate):
             np.matmul(p[:, bins], filters, out=mel[rows, mels])
         magnitude = np.sqrt(p, out=magnitude_[:size])
@@ -570,7 +580,7 @@ def _analyse(y: np.ndarray, sample_rate: int, pad_mode: str) -> _Spectrum:
         arithmetic = floored @ ones / n_bins
         flatness[rows] = np.exp(np.log(floored, out=floored) @ ones / n_bins) / arithmetic
     rolloff = frequencies[_rolloff(power, chunks)]
-    return _Spectrum(power, mel, centroid, bandwidth, rolloff, flatness, valley, peak, loudest)
+    return _Spectrum(mel, centroid, bandwidth, rolloff, flatness, valley, peak, loudest)
 
 
 def _rolloff(power: np.ndarray, chunks: np.ndarray) -> np.ndarray:
@@ -770,7 +780,7 @@ def log_mel_image(mel: np.ndarray) -> np.ndarray:
     """
     starts = np.arange(IMAGE_FRAMES) * len(mel) // IMAGE_FRAMES
     lengths = np.diff(np.append(starts, len(mel)))
-    sums = np.add.reduceat(mel, starts, axis=0, dtype=float)
+    sums = np.add.reduceat(mel, starts, axis=0)
     power = (sums / np.maximum(lengths, 1)[:, None]).reshape(IMAGE_FRAMES, IMAGE_MELS, -1).mean(axis=2)
     decibels = _decibels(power)
     return np.ascontiguousarray((decibels - decibels.max()).T, dtype=np.float32)
