@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from vae_lib.checks import ParameterError, count, in_range, one_of
+from vae_lib.checks import ParameterError, count, one_of
 
 VERSION = 1  # goes up whenever a value changes, so that a stored table can be told from a new one
 
@@ -874,7 +874,7 @@ def extract_many(
 
     paths, ids = [str(path) for path in paths], [str(track_id) for track_id in ids]
     count(workers, "workers")
-    in_range(sample_rate, "sample_rate", low=_SAMPLE_RATES[0], high=_SAMPLE_RATES[1])
+    count(sample_rate, "sample_rate", low=_SAMPLE_RATES[0], high=_SAMPLE_RATES[1])
     if not paths:
         raise ParameterError("paths must name at least one audio file, got none")
     if len(ids) != len(paths):
