@@ -1,5 +1,6 @@
 """Corpora: the embedded one is what it says, and a folder that is not in order is refused with the reason."""
 
+import doctest
 import json
 import shutil
 from dataclasses import replace
@@ -351,3 +352,9 @@ def test_rebuild_says_what_the_data_folder_lacks(home, tmp_path, capsys, missing
     assert run(home, tmp_path / "out") == 1
     assert missing in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_the_examples_of_the_documentation_are_true():
+    ran = doctest.testmod(corpus)
+    assert ran.attempted > 0
+    assert ran.failed == 0

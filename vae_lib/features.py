@@ -816,8 +816,8 @@ def extract(
     --------
     >>> seconds = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     >>> summary, log_mel = extract(np.sin(2 * np.pi * 440 * seconds))
-    >>> round(summary["spectral_centroid_mean"])
-    440
+    >>> round(float(summary["rms_mean"]), 2)
+    0.71
     """
     frames = frame_features(y, sample_rate=sample_rate, pad_mode=pad_mode)
     return summarise(frames), log_mel_image(frames.mel)
