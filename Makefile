@@ -14,7 +14,6 @@ export OPENBLAS_NUM_THREADS := 1
 export MKL_NUM_THREADS := 1
 export NUMBA_NUM_THREADS := 1
 export PYTHONHASHSEED := 0
-export TQDM_DISABLE := 1
 # Caches and settings of its own: nothing of the user's changes a run, nothing of a run stays in the user's folders.
 export NUMBA_CACHE_DIR := $(CURDIR)/_build/cache/numba
 export MPLCONFIGDIR := $(CURDIR)/_build/cache/matplotlib
@@ -108,14 +107,14 @@ test: $(READY)  ## build the smoke book, then check and test everything
 	@$(MAKE) --no-print-directory book PROFILE=smoke
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest tests --nbval --nbval-sanitize-with tests/nbval/sanitize.cfg --nbval-cell-timeout 300
+	@$(BIN)/python -m pytest tests -rs --nbval --nbval-sanitize-with tests/nbval/sanitize.cfg --nbval-cell-timeout 300
 
 references: $(READY)  ## regenerate the nbval references from the smoke book
 	@$(MAKE) --no-print-directory book PROFILE=smoke
-	@cp _build/smoke/executed/*.ipynb tests/nbval/
+	@$(BIN)/python tests/nbval/regenerate.py
 
 lab: $(READY)  ## open the clean notebooks in JupyterLab
-	@env -u TQDM_DISABLE $(BIN)/jupyter lab book
+	@$(BIN)/jupyter lab book
 
 embed: $(READY)  ## derive data/gtzan_mini again from the audio: make embed DATA_HOME=folder
 	@$(BIN)/python data/rebuild.py gtzan-mini
@@ -124,7 +123,7 @@ bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)  ## regenerate requirements.txt from the ranges in pyproject.toml
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 \
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test --extra distributed --universal --python-version 3.11 \
 	  --no-annotate --custom-compile-command "make lock" -o requirements.txt
 
 clean:  ## remove everything generated; .venv stays

@@ -2,6 +2,8 @@
 
 import importlib.util
 import os
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +32,26 @@ def data_home() -> Path:
     if not (folder / "gtzan_mini" / "genres").is_dir():
         pytest.skip(f"no real music at hand: {folder} has no gtzan_mini/genres (set DATA_HOME)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def run_make() -> Callable[..., subprocess.CompletedProcess]:
+    """Run make in the repository as a user would, without what the make that runs the tests has set."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "PROFILE"))}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        command = ["make", "-o", ".venv/.ready", "-o", ".venv/.locked", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def smoke_book(run_make: Callable[..., subprocess.CompletedProcess]) -> Path:
+    """The build folder of the smoke book; `make test` has built it before, else it is built now."""
+    built = run_make("book", "PROFILE=smoke")
+    assert built.returncode == 0, built.stdout + built.stderr
+    return ROOT / "_build/smoke"
 
 
 @pytest.fixture
