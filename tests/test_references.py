@@ -14,6 +14,7 @@ from vae_lib import execute
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = sorted((ROOT / "book").glob("*.ipynb"))
+SPREAD = re.compile(r"(±|\bp) ?\d+(\.\d+)?")
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[-+]?\d+)?")
 
 pytestmark = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
@@ -56,11 +57,12 @@ def test_a_reference_has_the_cells_of_its_notebook_with_the_smoke_parameters(sou
 
 def test_the_numbers_are_those_of_the_reference(source, smoke_book):
     # Equal builds of the libraries give equal digits; other processors flip a track or two between clusters, which
-    # moves a score by some hundredths and the space metrics by some percent.
+    # moves a score by some hundredths and the space metrics by some percent. Standard deviations and p-values of a few
+    # seeds and draws move by more; they are left out here and checked where they are computed.
     old, new = code_cells(reference(source)), code_cells(smoke_book / "executed" / source.name)
     compared = 0
     for number, (before, after) in enumerate(zip(old, new, strict=True), start=1):
-        before, after = NUMBER.findall(text_of(before)), NUMBER.findall(text_of(after))
+        before, after = (NUMBER.findall(SPREAD.sub("", text_of(cell))) for cell in (before, after))
         assert len(before) == len(after), f"code cell {number} prints other numbers; run `make references`"
         assert list(map(float, after)) == pytest.approx(list(map(float, before)), rel=0.15, abs=0.06), number
         compared += len(before)
