@@ -530,7 +530,7 @@ class _Song(NamedTuple):
     streams: dict[str, np.random.Generator]  # one per part, so that no part changes when another plays more
 
 
-def _song(row: Mapping) -> _Song:
+def _song(row: Mapping | pd.Series) -> _Song:
     absent = [name for name in (*FACTORS, "seed") if name not in row]
     if absent:
         raise ParameterError(f"row must have {', '.join((*FACTORS, 'seed'))}; it has no {absent[0]}")
@@ -553,7 +553,7 @@ def _song(row: Mapping) -> _Song:
 # Sound
 
 
-def render(row: Mapping, *, seconds: float = SECONDS, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
+def render(row: Mapping | pd.Series, *, seconds: float = SECONDS, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     """Play a song: drums, bass, chords and a melody, from the first bar on.
 
     Parameters
@@ -610,17 +610,17 @@ def _strikes(bar: str, song: _Song, starts: np.ndarray, generator: np.random.Gen
 
 def _place(track: np.ndarray, sound: np.ndarray, start: int) -> None:
     """Add a sound to a track; what lies beyond its end is lost."""
-    part = track[max(start, 0) : start + len(sound)]
+    part = track[start : start + len(sound)]
     part += sound[: len(part)]
 
 
 def _drums(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
-    generator = song.streams["drums"]
+    kit = song.genre.drums
     track = np.zeros(length, dtype=np.float32)
-    for name, bar in song.genre.drums.items():
+    for (name, bar), generator in zip(kit.items(), song.streams["drums"].spawn(len(kit)), strict=True):
         sound = _drum(DRUMS[name], sample_rate, generator)
         steps, strength, _ = _strikes(bar, song, starts, generator)
-        late = np.abs(generator.normal(0, 0.002, len(starts)))[steps] * sample_rate  # nobody hits the grid exactly
+        late = 0.005 * np.maximum(1 - strength, 0) * sample_rate  # nobody hits the grid exactly; soft strokes drag
         for start, level in zip(starts[steps] + late.astype(int), strength, strict=True):
             _place(track, level * sound, start)
     return track
@@ -674,6 +674,8 @@ def _chords(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> n
     steps, strength, _ = _strikes(bar, song, starts, generator)
     onsets = starts[np.r_[steps, -1]]
     track = np.zeros(length, dtype=np.float32)
+    if not len(steps):
+        return track
     held = np.full(len(steps), 0.8) if genre.broken else np.diff(onsets) / sample_rate
     held = np.minimum(held, 0.2 if genre.short else 2.0)
     tones: dict[int, np.ndarray] = {}  # each pitch is made once, as long as the longest chord, and cut to length
@@ -683,7 +685,7 @@ def _chords(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> n
             pitches = [pitches[number % len(pitches)]]
         for string, pitch in enumerate(pitches):
             if pitch not in tones:
-                tones[pitch] = _tone(voice, pitch, held.max(), sample_rate, generator)
+                tones[pitch] = _tone(voice, pitch, held.max(), sample_rate)
             strum = int(0.009 * sample_rate) * string * voice.plucked
             sound = _released(tones[pitch], held[number], sample_rate)
             _place(track, strength[number] * sound, onsets[number] + strum)
@@ -726,9 +728,8 @@ def _nearest(position: int, tones: list[int]) -> int:
 
 def _drone(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
     """Fifth, octave, octave, tonic on one beat after the other, each string ringing into the next."""
-    generator = song.streams["room"]
     tonic = 43 + (song.key - 7) % 12  # G2 to F#3
-    strings = [_tone(VOICES["drone"], tonic + above, 2.0, sample_rate, generator) for above in (7, 12, 0)]
+    strings = [_tone(VOICES["drone"], tonic + above, 2.0, sample_rate) for above in (7, 12, 0)]
     track = np.zeros(length, dtype=np.float32)
     for beat, start in enumerate(starts[: -1 : song.genre.steps]):
         _place(track, strings[(0, 1, 1, 2)[beat % 4]], start)
@@ -739,11 +740,11 @@ def _hertz(pitch: np.ndarray | float) -> np.ndarray | float:
     return 440 * 2 ** ((pitch - 69) / 12)
 
 
-def _tone(voice: Voice, pitch: int, seconds: float, sample_rate: int, generator: np.random.Generator) -> np.ndarray:
+def _tone(voice: Voice, pitch: int, seconds: float, sample_rate: int) -> np.ndarray:
     """One note of an instrument that plays chords, let ring."""
     t = np.arange(int(seconds * sample_rate)) / sample_rate
     if voice.plucked:
-        sound = _plucked(_hertz(pitch), voice, len(t), sample_rate, generator)
+        sound = _plucked(pitch, voice, len(t), sample_rate)
     else:
         copies = (-voice.detune / 2, voice.detune / 2) if voice.detune else (0.0,)
         cycles = [_hertz(pitch + cents / 100) * t for cents in copies]
@@ -775,19 +776,19 @@ def _harmonics(
     return sound
 
 
-def _plucked(
-    frequency: float, voice: Voice, length: int, sample_rate: int, generator: np.random.Generator
-) -> np.ndarray:
+def _plucked(pitch: int, voice: Voice, length: int, sample_rate: int) -> np.ndarray:
     """A plucked string after Karplus and Strong (1983): a burst of noise goes round and is averaged on every round.
 
     All rounds at once: averaging two neighbours is a product in the frequency domain, so round k is the first one times
     the k-th power of cos(πf). The remainder of the period that is no whole sample is a shift of phase, likewise.
     """
+    frequency = _hertz(pitch)
     period = sample_rate / frequency
     size = int(period)
     turn = np.fft.rfftfreq(size)  # cycles per sample
     per_round = np.cos(np.pi * turn) * np.exp(-voice.decay / frequency - 2j * np.pi * turn * (period - size))
-    burst = np.fft.rfft(generator.uniform(-1, 1, size)) * np.cos(np.pi * turn) ** (4 * sum(voice.partials[1:]))
+    noise = np.random.default_rng(pitch).uniform(-1, 1, size)  # the same finger on the same string
+    burst = np.fft.rfft(noise) * np.cos(np.pi * turn) ** (4 * sum(voice.partials[1:]))
     burst[0] = 0
     rounds = np.arange(length // size + 1)[:, None]
     return np.fft.irfft(burst * per_round**rounds, n=size).ravel()[:length]
@@ -804,6 +805,8 @@ def _line(
     glide: float = 0.0,
 ) -> np.ndarray:
     """One note after the other on one instrument; `onsets` has one entry more than there are notes, the end."""
+    if not len(pitches):  # a sparse song may leave out every note of a short clip
+        return np.zeros(length, dtype=np.float32)
     end = max(length, onsets[-1])
     t = np.arange(end) / sample_rate
     semitones = np.empty(end)
@@ -849,16 +852,15 @@ def _finish(mix: np.ndarray, song: _Song, sample_rate: int) -> np.ndarray:
     spectrum *= ((frequency / 700) ** (1.2 * (song.brightness - 0.5))).astype(np.float32)
     y = scipy.fft.irfft(spectrum, size)[: len(mix)]
     y = np.tanh(_levelled(y) / 3)
-    y *= 0.9 / np.abs(y).max()
     fade = int(0.2 * sample_rate)
     y[-fade:] *= np.linspace(1, 0, fade)
-    return y.astype(np.float32)
+    return (y * (0.9 / np.abs(y).max())).astype(np.float32)
 
 
 # Words
 
 
-def lyrics(row: Mapping) -> str:
+def lyrics(row: Mapping | pd.Series) -> str:
     """Write the words of a song: two verses and a chorus in its language, about its theme.
 
     Parameters
@@ -892,7 +894,8 @@ def lyrics(row: Mapping) -> str:
         return form.format(*([thing] if isinstance(thing, str) else thing))
 
     own = list(generator.permutation(words["lines"]))
-    refrain = [own.pop(), line()] * int(generator.integers(1, 3))
+    refrain = [own.pop(), line()]
+    refrain = refrain * 2 if generator.random() < 0.5 else [*refrain[:-1], f"{refrain[-1]} (x2)"]
     size = int(generator.integers(3, 5))
     one = [line() for _ in range(size - 1)] + [own.pop()]
     two = [own.pop()] + [line() for _ in range(size - 1)]
