@@ -53,11 +53,11 @@ setup: $(READY)  ## create .venv with the pinned packages (the other targets do 
 	  exit 1; }
 	@if test -e $@; then rm $@; else $(PYTHON) -m venv --clear .venv; fi
 	@echo "installing requirements.txt into .venv (a few minutes)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(READY): .venv/.locked pyproject.toml
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
