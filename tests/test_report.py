@@ -18,13 +18,18 @@ METHOD = {"model": "vae", "features": "public", "clusterer": "kmeans", "k": 3, "
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch, small_corpus):
+def method(small_corpus):
+    return METHOD | {"corpus": small_corpus}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
     monkeypatch.setattr(report, "ROOT", tmp_path)
-    return report.Run("easy", profile="scratch", corpus=small_corpus, epochs=3)
+    return report.Run("easy", profile="scratch", epochs=3)
 
 
-def test_what_is_written_is_read_back(run):
-    run.add(SCORES, **METHOD, params={"latent_dim": np.int64(4)})
+def test_what_is_written_is_read_back(run, method):
+    run.add(SCORES, **method, params={"latent_dim": np.int64(4)})
     rows, provenance = report.read(run.write())
     assert list(rows.columns) == list(report.COLUMNS)
     ari = report.select(rows, metric="ari")
@@ -32,38 +37,38 @@ def test_what_is_written_is_read_back(run):
     assert ari["params"] == {"latent_dim": 4}
     assert np.isnan(report.select(rows, metric="silhouette")["mean"])
     assert report.select(rows, metric="silhouette")["target"] == "none"
-    assert provenance["corpus"]["hash"] == run.corpus.hash
+    assert provenance["corpora"]["small"]["hash"] == method["corpus"].hash
     assert provenance["parameters"] == {"epochs": 3}
 
 
-def test_the_file_is_strict_json_in_the_folder_of_its_build(run, tmp_path):
-    run.add(SCORES, **METHOD)
+def test_the_file_is_strict_json_in_the_folder_of_its_build(run, method, tmp_path):
+    run.add(SCORES, **method)
     path = run.write()
     assert path == tmp_path / "_build" / "scratch" / "results" / "easy.json"
     json.loads(path.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
 
 
-def test_the_parameter_hash_follows_the_parameters_and_nothing_else(run, small_corpus):
+def test_the_parameter_hash_follows_the_parameters_and_nothing_else(run, method):
     def digest(**parameters):
-        other = report.Run("easy", profile="scratch", corpus=small_corpus, **parameters)
-        other.add(SCORES, **METHOD)
+        other = report.Run("easy", profile="scratch", **parameters)
+        other.add(SCORES, **method)
         return report.read(other.write())[1]["parameter_hash"]
 
     assert digest(epochs=3, beta=1.0) == digest(beta=1.0, epochs=3) != digest(epochs=4, beta=1.0)
 
 
-def test_a_value_measured_twice_is_refused_and_the_last_file_stays(run):
-    run.add(SCORES, **METHOD)
+def test_a_value_measured_twice_is_refused_and_the_last_file_stays(run, method):
+    run.add(SCORES, **method)
     before = run.write().read_text()
-    run.add(SCORES[:1], **METHOD)
+    run.add(SCORES[:1], **method)
     with pytest.raises(ParameterError, match=r"1 row\(s\) were added twice"):
         run.write()
     assert run.path.read_text() == before
 
 
-def test_an_unwritable_folder_is_one_clear_error(run, tmp_path):
+def test_an_unwritable_folder_is_one_clear_error(run, method, tmp_path):
     (tmp_path / "_build").write_text("in the way")
-    run.add(SCORES, **METHOD)
+    run.add(SCORES, **method)
     with pytest.raises(ParameterError, match=r"cannot write .*easy\.json"):
         run.write()
 
@@ -93,8 +98,8 @@ def test_a_broken_result_file_is_named(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
-def test_select_insists_on_one_row(run):
-    run.add(SCORES, **METHOD)
+def test_select_insists_on_one_row(run, method):
+    run.add(SCORES, **method)
     with pytest.raises(ParameterError, match=r"0 rows have model='pca'; there must be exactly one"):
         report.select(run.rows, model="pca")
     with pytest.raises(ParameterError, match="2 rows have model='vae'"):
@@ -103,9 +108,9 @@ def test_select_insists_on_one_row(run):
         report.select(run.rows, colour="red")
 
 
-def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run):
+def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run, method):
     for model in ("vae", "raw"):
-        run.add(SCORES[:1], **METHOD | {"model": model})
+        run.add(SCORES[:1], **method | {"model": model})
     table = report.table(run.rows, space="labels", names={"raw": "features", "vae": "base VAE"}, caption="Agreement.")
     assert list(table.data.index) == ["features", "base VAE"]
     # p is 1/4 alone, and twice that as one of two
@@ -120,10 +125,10 @@ def test_equal_tables_give_equal_html():
     assert "x" * 300 in first  # not cut short
 
 
-def test_the_provenance_table_tells_where_a_number_comes_from(run):
-    run.add(SCORES, **METHOD)
+def test_the_provenance_table_tells_where_a_number_comes_from(run, method):
+    run.add(SCORES, **method)
     table = report.provenance_table(run.write())
     text = " ".join(table.data.iloc[:, 0])
-    assert run.corpus.hash[:12] in text
+    assert method["corpus"].hash[:12] in text
     assert "epochs = 3" in text
     assert f"pandas {pd.__version__}" in text

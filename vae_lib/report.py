@@ -56,22 +56,22 @@ class Run:
         Name of the notebook.
     profile : str
         Build that receives the rows: ``_build/<profile>/results/<notebook>.json``.
-    corpus : Corpus
-        What the rows are measured on.
     **parameters
         The notebook's other parameters, for the provenance.
     """
 
-    def __init__(self, notebook: str, *, profile: str, corpus: Corpus, **parameters: object) -> None:
-        self.notebook, self.corpus, self.parameters = notebook, corpus, parameters
+    def __init__(self, notebook: str, *, profile: str, **parameters: object) -> None:
+        self.notebook, self.parameters = notebook, parameters
         self.path = results_path(notebook, profile=profile)
         self.started = time.monotonic()
         self._rows: list[dict[str, object]] = []
+        self._corpora: dict[str, dict[str, str]] = {}
 
     def add(
         self,
         scores: Sequence[Score],
         *,
+        corpus: Corpus,
         model: str,
         features: str,
         clusterer: str,
@@ -86,6 +86,8 @@ class Run:
         Parameters
         ----------
         scores : sequence of Score
+        corpus : Corpus
+            What they were measured on.
         model, features, clusterer : str
             What was scored: "vae", "audio summary", "kmeans" …
         k : int
@@ -99,13 +101,14 @@ class Run:
         params : mapping, optional
             Settings of the model.
         """
+        self._corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
         for score in scores:
             low, high = score.interval
             self._rows.append(
                 {
                     "notebook": self.notebook,
-                    "corpus": self.corpus.name,
-                    "n": len(self.corpus),
+                    "corpus": corpus.name,
+                    "n": len(corpus),
                     "features": features,
                     "model": model,
                     "params": dict(params or {}),
@@ -153,7 +156,7 @@ class Run:
         parameters = {name: _plain(value) for name, value in self.parameters.items()}
         return {
             "notebook": self.notebook,
-            "corpus": {"name": self.corpus.name, "hash": self.corpus.hash, "source": self.corpus.source},
+            "corpora": self._corpora,
             "parameters": parameters,
             "parameter_hash": store.content_hash(parameters),
             "commit": commit(),
@@ -257,8 +260,8 @@ def provenance_table(path: Path | str) -> Styler:
     """Lay the provenance of a result file out for reading: one line per fact."""
     provenance = read(path)[1]
     facts = {
-        "corpus": f"{provenance['corpus']['name']}, content {provenance['corpus']['hash'][:12]}",
-        "source": provenance["corpus"]["source"],
+        "corpora": "\n".join(f"{name}, content {of['hash'][:12]}" for name, of in provenance["corpora"].items()),
+        "sources": "\n".join(of["source"] for of in provenance["corpora"].values()),
         "parameters": ", ".join(f"{name} = {value}" for name, value in provenance["parameters"].items()),
         "commit": provenance["commit"],
         "packages": ", ".join(f"{name} {version}" for name, version in provenance["packages"].items()),
