@@ -44,6 +44,12 @@ def songs():
         ("[Verse 1: Somebody & Others]\nI go\n[অন্তরা]\nযাই", "i go যাই"),
         ("Chorus:\nSing\n  Verse 2 :\nkeep this: sing\nকোরাস:\nগাই", "sing keep this sing গাই"),
         ("Na na (x2)\nla (2x) la ( × 3 )\nআয় (২ বার)\nso (Repeat) it goes (Chorus x2)", "na na la la আয় so it goes"),
+        (
+            "Some Song LyricsLate at night\nread my lyrics, love\nand embed me12Embed",
+            "late at night read my lyrics love and embed me",
+        ),
+        ("Her Lyrics are sung", "her lyrics are sung"),
+        ("go to http://example.org/a?b or www.example.org now", "go to or now"),
         ("She said (oh yeah) to the chorus", "she said oh yeah to the chorus"),
         ("[a poem\nthat is spoken]", "a poem that is spoken"),
         ("Don’t rock ’n’ roll, ক'দিন", "dont rock n roll কদিন"),

@@ -41,6 +41,8 @@ _REPEAT = re.compile(
     r"\s*\)",
     re.IGNORECASE,
 )
+# What collectors of lyrics leave behind: "Some Title Lyrics" stuck to the first word, "12Embed" after the last, links.
+_LEFTOVER = re.compile(r"\A\s*[^\n]{1,150}? Lyrics(?=\S)|\d*Embed\s*\Z|https?://\S*|\bwww\.\S*")
 _APOSTROPHES = frozenset("'’‘ʼ`´＇")
 _VARIATIONS = frozenset(map(chr, range(0xFE00, 0xFE10)))  # these choose how a sign is drawn, such as an emoji
 # ত and a virama held apart by a zero-width joiner is how ৎ was written before Unicode 4.1 gave it a place of its own.
@@ -53,10 +55,10 @@ def clean(text: str | None) -> str:
 
     In this order: canonical composition (NFC), so that য় is the same letter however it was typed; an old-style khanda
     ta becomes ৎ, and all other invisible characters go, zero-width joiners and non-joiners among them, since in Bengali
-    they only choose between the shapes of a conjunct and most typists leave them out; section markers and repeat counts
-    go; letters are case-folded; digits of any script become 0 to 9; apostrophes close up (``don't`` becomes ``dont``);
-    every other punctuation mark, the danda among them, and every symbol parts words; white space shrinks to single
-    spaces. Vowel signs and other combining marks stay. Cleaning twice changes nothing.
+    they only choose between the shapes of a conjunct and most typists leave them out; section markers, repeat counts,
+    links and what lyrics sites add go; letters are case-folded; digits of any script become 0 to 9; apostrophes close
+    up (``don't`` becomes ``dont``); every other punctuation mark, the danda among them, and every symbol parts words;
+    white space shrinks to single spaces. Vowel signs and other combining marks stay. Cleaning twice changes nothing.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def _strip(text: str | None) -> str:
         raise ParameterError(f"text must be a string, None or NaN, got {text!r} ({type(text).__name__})")
     text = unicodedata.normalize("NFC", text).replace(_OLD_KHANDA_TA, _KHANDA_TA)
     text = "".join(c for c in text if unicodedata.category(c) != "Cf" and c not in _VARIATIONS)
-    for pattern in (_SECTION, _HEADING, _REPEAT):
+    for pattern in (_LEFTOVER, _SECTION, _HEADING, _REPEAT):
         text = pattern.sub(" ", text)
     return text
 

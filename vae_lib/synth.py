@@ -51,7 +51,7 @@ class Voice(NamedTuple):
     decay: float = 0.0  # per second: how fast the fundamental dies, higher partials faster; 0 sustains
     detune: float = 0.0  # cents between two copies played together
     vibrato: float = 0.0  # cents, in a melody
-    plucked: bool = False  # a string excited by noise, instead of harmonics
+    plucked: int = 0  # a string excited by noise, instead of harmonics: 1 with a plectrum, more with a softer finger
 
 
 def _falling(power: float, number: int = 14) -> tuple[float, ...]:
@@ -66,8 +66,8 @@ VOICES = {
     "brass": Voice((0.8, 1, 0.6, 0.8, 0.35, 0.4, 0.2, 0.3, 0.15), attack=0.03, vibrato=10),
     "accordion": Voice((1, 0.8, 0.4, 0.6, 0.2, 0.2, 0.15, 0.25, 0.1), attack=0.025, detune=18),
     "distorted guitar": Voice(_falling(0.8, 10), attack=0.003, decay=0.5, detune=8),
-    "steel guitar": Voice((1, 1), decay=0.7, plucked=True),
-    "nylon guitar": Voice((1, 4), decay=1.4, plucked=True),
+    "steel guitar": Voice((), decay=0.7, plucked=1),
+    "nylon guitar": Voice((), decay=1.4, plucked=4),
     "synthesiser": Voice(_falling(1, 16), attack=0.004, decay=0.8, detune=16),
     "flute": Voice((1, 0.25, 0.1, 0.04), attack=0.04, vibrato=22),
     "piccolo": Voice((1, 0.4, 0.2, 0.1), attack=0.02, vibrato=8),
@@ -603,6 +603,7 @@ def _strikes(bar: str, song: _Song, starts: np.ndarray, generator: np.random.Gen
     signs = np.resize(np.array(list(bar)), len(starts) - 1)
     chance, touch = generator.random((len(signs), 2)).T  # for every step, so that density moves no other stroke
     likely = np.select([signs == ".", signs == "x", signs == "o"], [0.0, 0.55 + song.density, song.density], 1.0)
+    likely[np.argmax(signs != ".")] = 1.0  # every part enters, however sparse the song and short the clip
     steps = np.flatnonzero(chance < likely)
     strength = np.select([signs == "X", signs == "o"], [1.0, 0.5], 0.75) * (0.85 + 0.3 * touch)
     return steps, strength[steps], signs[steps]
@@ -674,8 +675,6 @@ def _chords(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> n
     steps, strength, _ = _strikes(bar, song, starts, generator)
     onsets = starts[np.r_[steps, -1]]
     track = np.zeros(length, dtype=np.float32)
-    if not len(steps):
-        return track
     held = np.full(len(steps), 0.8) if genre.broken else np.diff(onsets) / sample_rate
     held = np.minimum(held, 0.2 if genre.short else 2.0)
     tones: dict[int, np.ndarray] = {}  # each pitch is made once, as long as the longest chord, and cut to length
@@ -686,39 +685,32 @@ def _chords(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> n
         for string, pitch in enumerate(pitches):
             if pitch not in tones:
                 tones[pitch] = _tone(voice, pitch, held.max(), sample_rate)
-            strum = int(0.009 * sample_rate) * string * voice.plucked
+            strum = int(0.009 * sample_rate) * string * bool(voice.plucked)
             sound = _released(tones[pitch], held[number], sample_rate)
             _place(track, strength[number] * sound, onsets[number] + strum)
     return np.tanh(genre.drive * _levelled(track)) if genre.drive else track
 
 
 def _melody(song: _Song, starts: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
-    """One motif, moved to the chord of each bar; every second bar comes home to the tonic and breathes."""
+    """One motif, moved to the chord of each bar; every second bar comes home to the tonic."""
     genre = song.genre
     name, bar = genre.melody
     generator = song.streams["melody"]
     size = genre.beats * genre.steps
-    motif = generator.choice([-2, -1, -1, 0, 1, 1, 2], size)
-    position = int(generator.integers(0, 5))
+    motif = generator.choice([-2, -1, -1, 0, 1, 1, 2], size)  # scale degrees from note to note
+    degree = int(generator.integers(0, 5))
     steps, strength, _ = _strikes(bar, song, starts, generator)
-    chosen, degrees = [], []
-    for number, (step, root) in enumerate(zip(steps, _roots(song, steps), strict=True)):
-        last = number + 1 == len(steps) or steps[number + 1] // size > step // size
-        cadence = step // size % 2 == 1 and step % size >= size * 2 // 3
-        if cadence and not last and chosen and chosen[-1] // size == step // size and degrees[-1] % 7 == 0:
-            continue
-        position += motif[step % size]
-        if cadence:
-            position = _nearest(position, [0])
+    pitches = []
+    for step, following, root in zip(steps, [*steps[1:], len(starts)], _roots(song, steps), strict=True):
+        degree += motif[step % size]
+        if step // size % 2 == 1 and following // size > step // size:
+            degree = _nearest(degree, [0])
         elif step % genre.steps == 0:
-            position = _nearest(position, [root, root + 2, root + 4])
-        position = position - 7 if position > 9 else position + 7 if position < -3 else position
-        chosen.append(number)
-        degrees.append(position)
-    pitches = [_pitch(song, degree) for degree in degrees]
-    onsets = starts[np.r_[steps[chosen], -1]]
+            degree = _nearest(degree, [root, root + 2, root + 4])
+        degree += 7 * (degree < -3) - 7 * (degree > 9)  # stays within an octave and a half
+        pitches.append(_pitch(song, degree))
     glide = 0.09 if song.language == "bangla" else 0.0
-    return _line(VOICES[name], onsets, pitches, strength[chosen], length, sample_rate, glide=glide)
+    return _line(VOICES[name], starts[np.r_[steps, -1]], pitches, strength, length, sample_rate, glide=glide)
 
 
 def _nearest(position: int, tones: list[int]) -> int:
@@ -788,7 +780,7 @@ def _plucked(pitch: int, voice: Voice, length: int, sample_rate: int) -> np.ndar
     turn = np.fft.rfftfreq(size)  # cycles per sample
     per_round = np.cos(np.pi * turn) * np.exp(-voice.decay / frequency - 2j * np.pi * turn * (period - size))
     noise = np.random.default_rng(pitch).uniform(-1, 1, size)  # the same finger on the same string
-    burst = np.fft.rfft(noise) * np.cos(np.pi * turn) ** (4 * sum(voice.partials[1:]))
+    burst = np.fft.rfft(noise) * np.cos(np.pi * turn) ** (4 * voice.plucked)
     burst[0] = 0
     rounds = np.arange(length // size + 1)[:, None]
     return np.fft.irfft(burst * per_round**rounds, n=size).ravel()[:length]
@@ -805,8 +797,6 @@ def _line(
     glide: float = 0.0,
 ) -> np.ndarray:
     """One note after the other on one instrument; `onsets` has one entry more than there are notes, the end."""
-    if not len(pitches):  # a sparse song may leave out every note of a short clip
-        return np.zeros(length, dtype=np.float32)
     end = max(length, onsets[-1])
     t = np.arange(end) / sample_rate
     semitones = np.empty(end)
@@ -814,7 +804,7 @@ def _line(
     semitones[: onsets[0]] = pitches[0]
     for start, stop, pitch, strong in zip(onsets[:-1], onsets[1:], pitches, strength, strict=True):
         semitones[start:stop] = pitch
-        held = t[: min(stop - start, int(1.2 * sample_rate))]
+        held = t[: min(int(0.93 * (stop - start)), sample_rate)]  # a breath before the next note
         rise = np.minimum(held / voice.attack, 1) * np.minimum((held[-1] - held) / 0.03, 1)
         level[start : start + len(held)] = strong * rise * np.exp(-voice.decay * held)
     semitones[onsets[-1] :] = pitches[-1]
