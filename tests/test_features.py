@@ -1,19 +1,26 @@
-"""Features: equal to librosa and to the public table, right on signals whose features are known, careful with files."""
+"""Features: equal to librosa and to the public table, right on signals whose features are known."""
 
 import doctest
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 import soxr
 from conftest import load_script
 
 from vae_lib import corpus, features
 from vae_lib.checks import ParameterError
-from vae_lib.features import SAMPLE_RATE, AudioError, extract, extract_many, frame_features, load_audio
+from vae_lib.features import SAMPLE_RATE, extract, frame_features, load_audio, summarise, summarise_segments
+from vae_lib.frames import (
+    DYNAMIC_RANGE,
+    HOP_LENGTH,
+    N_FFT,
+    N_MELS,
+    PAD_MODES,
+    ROLL_PERCENT,
+    chroma_filters,
+    mel_filters,
+)
 
 bench = load_script("benchmarks/features.py")
 rebuild = load_script("data/rebuild.py")
@@ -44,7 +51,7 @@ def half_silent():
 # Equal to librosa
 
 
-@pytest.mark.parametrize("pad_mode", features.PAD_MODES)
+@pytest.mark.parametrize("pad_mode", PAD_MODES)
 @pytest.mark.parametrize(
     ("y", "sample_rate"),
     [
@@ -68,7 +75,7 @@ def test_summary_equals_librosa_on_synthetic_signals(y, sample_rate, pad_mode):
     assert ours["tempo"] == usual["tempo"]
 
 
-@pytest.mark.parametrize("pad_mode", features.PAD_MODES)
+@pytest.mark.parametrize("pad_mode", PAD_MODES)
 @pytest.mark.parametrize("track_id", ["classical.00001", "hiphop.00006", "metal.00004"])
 def test_summary_equals_librosa_on_real_tracks(data_home, track_id, pad_mode):
     y = load_audio(data_home / "gtzan_mini" / "genres" / track_id.split(".")[0] / f"{track_id}.flac")
@@ -108,11 +115,11 @@ def test_frames_equal_librosa():
 def test_filters_equal_librosa(sample_rate):
     import librosa
 
-    mel = librosa.filters.mel(sr=sample_rate, n_fft=features.N_FFT).T
-    np.testing.assert_allclose(features.mel_filters(sample_rate), mel, atol=1e-7)
+    mel = librosa.filters.mel(sr=sample_rate, n_fft=N_FFT).T
+    np.testing.assert_allclose(mel_filters(sample_rate), mel, atol=1e-7)
     for tuning in (0.0, -0.5, 0.37):
-        chroma = librosa.filters.chroma(sr=sample_rate, n_fft=features.N_FFT, tuning=tuning).T
-        np.testing.assert_allclose(features.chroma_filters(sample_rate, tuning), chroma, atol=1e-6)
+        chroma = librosa.filters.chroma(sr=sample_rate, n_fft=N_FFT, tuning=tuning).T
+        np.testing.assert_allclose(chroma_filters(sample_rate, tuning), chroma, atol=1e-6)
 
 
 # Equal to what others published, and to what is embedded
@@ -162,7 +169,7 @@ def test_a_sine_is_heard_as_what_it_is():
     frames = frame_features(sine(440.0))
     inside = slice(4, -4)  # the ends are mirrored, which breaks a sine
     assert frames.spectral_centroid[inside] == pytest.approx(440, rel=0.005)
-    assert frames.rolloff[inside] == pytest.approx(440, abs=2 * SAMPLE_RATE / features.N_FFT)
+    assert frames.rolloff[inside] == pytest.approx(440, abs=2 * SAMPLE_RATE / N_FFT)
     assert frames.rms[inside] == pytest.approx(0.5 / np.sqrt(2), rel=5e-3)
     assert frames.zero_crossing_rate[inside] == pytest.approx(2 * 440 / SAMPLE_RATE, rel=0.03)
     assert frames.spectral_bandwidth[inside].max() < 100
@@ -190,13 +197,13 @@ def test_white_noise_is_flat_and_centred():
     summary, _ = extract(noise())
     assert summary["flatness_mean"] == pytest.approx(np.exp(-np.euler_gamma), rel=0.02)  # of exponential variables
     assert summary["spectral_centroid_mean"] == pytest.approx(SAMPLE_RATE / 4, rel=0.02)
-    assert summary["rolloff_mean"] == pytest.approx(features.ROLL_PERCENT * SAMPLE_RATE / 2, rel=0.02)
+    assert summary["rolloff_mean"] == pytest.approx(ROLL_PERCENT * SAMPLE_RATE / 2, rel=0.02)
     assert summary["rms_mean"] == pytest.approx(0.1, rel=0.02)
 
 
 @pytest.mark.parametrize("bpm", [80, 100, 120, 140])
 def test_a_click_track_has_its_tempo(bpm):
-    lag = 60 * SAMPLE_RATE / features.HOP_LENGTH / bpm  # tempi are known to the nearest whole frame
+    lag = 60 * SAMPLE_RATE / HOP_LENGTH / bpm  # tempi are known to the nearest whole frame
     assert extract(clicks(bpm))[0]["tempo"] == pytest.approx(bpm, rel=0.6 / lag)
 
 
@@ -223,19 +230,17 @@ def test_the_image_shows_what_sounds_where():
     assert image.shape == (features.IMAGE_MELS, features.IMAGE_FRAMES)
     assert image.dtype == np.float32
     assert image.max() == 0
-    assert image.min() == -features.DYNAMIC_RANGE
-    assert (image[:, : features.IMAGE_FRAMES // 2 - 2] == -features.DYNAMIC_RANGE).all()
-    filters = (
-        features.mel_filters().reshape(-1, features.IMAGE_MELS, features.N_MELS // features.IMAGE_MELS).sum(axis=2)
-    )
-    band = filters[round(3000 / SAMPLE_RATE * features.N_FFT)].argmax()
+    assert image.min() == -DYNAMIC_RANGE
+    assert (image[:, : features.IMAGE_FRAMES // 2 - 2] == -DYNAMIC_RANGE).all()
+    filters = mel_filters().reshape(-1, features.IMAGE_MELS, N_MELS // features.IMAGE_MELS).sum(axis=2)
+    band = filters[round(3000 / SAMPLE_RATE * N_FFT)].argmax()
     assert (image[:, features.IMAGE_FRAMES // 2 + 2 :].argmax(axis=0) == band).all()
 
 
 def test_a_short_track_fills_the_whole_image():
     _, image = extract(bench.clip(1.0))  # 44 frames for 128 columns
     assert image.shape == (features.IMAGE_MELS, features.IMAGE_FRAMES)
-    assert (image.max(axis=0) > -features.DYNAMIC_RANGE).all()
+    assert (image.max(axis=0) > -DYNAMIC_RANGE).all()
 
 
 def test_extract_leaves_the_signal_alone():
@@ -262,137 +267,39 @@ def test_a_signal_that_cannot_be_used_is_named(y, options, message):
         extract(y, **options)
 
 
-# Reading files
+# Segments
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Write a signal as a file and return its path."""
-
-    def writer(name, y=None, sample_rate=SAMPLE_RATE, **options):
-        path = tmp_path / name
-        soundfile.write(path, bench.clip(3.0) if y is None else y, sample_rate, **options)
-        return path
-
-    return writer
+def test_each_segment_tells_of_its_own_stretch():
+    y = np.concatenate([sine(440.0 * 2**octave, seconds=1.0) for octave in range(5)])
+    segments = summarise_segments(frame_features(y), segments=5)
+    assert list(segments) == list(features.COLUMNS)
+    # The frames at the seams hear both sides.
+    assert segments["spectral_centroid_mean"].to_numpy() == pytest.approx(440 * 2.0 ** np.arange(5), rel=0.1)
+    assert (segments["tempo"] == segments["tempo"][0]).all()
 
 
-@pytest.mark.parametrize("name", ["song.wav", "song.flac", "song.ogg", "song.mp3"])
-def test_every_format_is_read(write, name):
-    y = load_audio(write(name))
-    assert y.dtype == np.float32
-    assert len(y) == pytest.approx(3 * SAMPLE_RATE, rel=0.05)  # MP3 pads
-    assert np.corrcoef(y[: 3 * SAMPLE_RATE], bench.clip(3.0))[0, 1] > 0.98 or name == "song.mp3"
+@pytest.mark.parametrize("segments", [1, 3, 10])
+def test_segments_are_the_track_in_pieces(segments):
+    frames = frame_features(bench.clip(7.0))
+    pieces, whole = summarise_segments(frames, segments=segments), summarise(frames)
+    lengths = np.diff(np.arange(segments + 1) * len(frames.rms) // segments)
+    assert lengths.max() - lengths.min() <= 1
+    means = [column for column in features.COLUMNS if column.endswith("_mean")]
+    np.testing.assert_allclose(np.average(pieces[means], axis=0, weights=lengths), whole[means], rtol=1e-9, atol=1e-12)
+    # The variance of the whole is that within the pieces and that between them.
+    within = np.average(pieces["rms_var"], weights=lengths)
+    between = np.average((pieces["rms_mean"] - whole["rms_mean"]) ** 2, weights=lengths)
+    assert within + between == pytest.approx(whole["rms_var"])
 
 
-@pytest.mark.parametrize("sample_rate", [8000, 16_000, 44_100, 48_000])
-def test_any_rate_and_channel_count_equals_librosa(write, sample_rate):
-    import librosa
-
-    left, right = sine(440, sample_rate=sample_rate), sine(1000, sample_rate=sample_rate, amplitude=0.2)
-    path = write("stereo.wav", np.stack([left, right], axis=1), sample_rate)
-    y = load_audio(path)
-    assert len(y) == pytest.approx(3 * SAMPLE_RATE, abs=1)
-    np.testing.assert_allclose(y, librosa.load(path, sr=SAMPLE_RATE)[0], atol=1e-5)
-    spectrum = np.abs(np.fft.rfft(y[:SAMPLE_RATE]))
-    assert set(np.argsort(spectrum)[-2:]) == {440, 1000}
-
-
-def cut(path):
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    return path
-
-
-def test_a_file_that_cannot_be_used_is_named_with_the_reason(write, tmp_path):
-    (tmp_path / "empty.wav").touch()
-    (tmp_path / "text.mp3").write_text("this is no music\n" * 500)
-    (tmp_path / "folder.wav").mkdir()
-    header = write("header.wav")
-    header.write_bytes(header.read_bytes()[:44])
-    float_nan = bench.clip(3.0)
-    float_nan[5] = np.nan
-    for path, reason in [
-        (tmp_path / "missing.wav", "no such file"),
-        (tmp_path / "folder.wav", "is a folder"),
-        (tmp_path / "empty.wav", "the file is empty"),
-        (tmp_path / "text.mp3", "cannot be decoded as audio"),
-        (header, "cut short|0.00 s long"),
-        (cut(write("cut.wav")), "cut short, only 1.50 s"),
-        (cut(write("cut.flac")), "cannot be decoded|cut short"),
-        (cut(write("cut.ogg")), "cut short"),
-        (cut(write("cut.mp3")), "cut short"),
-        (write("silent.wav", np.zeros(2 * SAMPLE_RATE)), "is silent"),
-        (write("short.wav", bench.clip(0.8)), "0.80 s long, at least 1 s is needed"),
-        (write("nan.wav", float_nan, subtype="FLOAT"), "1 samples that are NaN"),
-    ]:
-        with pytest.raises(AudioError, match=reason) as caught:
-            load_audio(path)
-        assert str(path) in str(caught.value)
-        assert "\n" not in str(caught.value)
-
-
-def test_a_wav_that_was_streamed_is_read(write):
-    path = write("streamed.wav", subtype="PCM_16")
-    content = bytearray(path.read_bytes())
-    at = content.index(b"data") + 4
-    content[at : at + 4] = b"\xff" * 4  # what a program leaves that could not know the length
-    path.write_bytes(content)
-    assert len(load_audio(path)) == 3 * SAMPLE_RATE
-
-
-# Many files
-
-
-def test_a_bad_file_is_reported_and_the_others_go_on(write, tmp_path):
-    paths = [write("b.wav"), tmp_path / "missing.wav", write("a.flac", noise()), write("silent.wav", np.zeros(50_000))]
-    table, images, report = extract_many(paths, ids=["b", "missing", "a", "silent"], progress=False)
-    assert table.index.tolist() == ["b", "a"]
-    assert table.index.name == report.index.name == "track_id"
-    assert images.shape == (2, features.IMAGE_MELS, features.IMAGE_FRAMES)
-    assert report.index.tolist() == ["missing", "silent"]
-    assert "no such file" in report.loc["missing", "reason"]
-    assert report.loc["silent", "path"] == str(paths[3])
-    np.testing.assert_array_equal(table.loc["a"], extract(load_audio(paths[2]))[0])
-
-
-def test_two_workers_give_the_same_as_one(write):
-    paths = [write(f"{i}.wav", bench.clip(2.0, seed=i)) for i in range(5)]
-    ids = [str(i) for i in range(5)]
-    one = extract_many(paths, ids=ids, progress=False)
-    two = extract_many(paths, ids=ids, workers=2, progress=False)
-    pd.testing.assert_frame_equal(one[0], two[0], check_exact=True)
-    np.testing.assert_array_equal(one[1], two[1])
-
-
-@pytest.mark.parametrize(
-    ("names", "options", "message"),
-    [
-        ([], {"ids": []}, "paths must name at least one"),
-        (["a.wav"], {"ids": ["a", "b"]}, "ids must have 1 entries, one per path, got 2"),
-        (["a.wav", "b.wav"], {"ids": ["a", "a"]}, "ids must be unique, 'a' comes more than once"),
-        (["a.wav"], {"ids": ["a"], "workers": 0}, "workers must be a whole number of at least 1, got 0"),
-        (
-            ["a.wav", "b.wav"],
-            {"ids": ["a", "b"]},
-            "none of the 2 audio files could be used; the first: .*no such",
-        ),
-    ],
-)
-def test_extract_many_refuses(tmp_path, names, options, message):
-    with pytest.raises(ParameterError, match=message):
-        extract_many([tmp_path / name for name in names], progress=False, **options)
-
-
-def test_extraction_compiles_nothing(write):
-    # Two processes that compile the same functions at once can leave a cache that crashes every later run.
-    script = (
-        "import sys; from vae_lib import features;"
-        f"features.extract(features.load_audio({str(write('a.wav', sample_rate=44_100))!r}));"
-        "print(sorted({'librosa', 'numba', 'llvmlite', 'torch'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def test_segments_that_cannot_be_are_refused():
+    frames = frame_features(bench.clip(1.0))
+    assert np.isfinite(summarise_segments(frames, segments=44)).all(axis=None)
+    with pytest.raises(ParameterError, match="its 44 frames cannot be cut into 45 segments, ask for at most 44"):
+        summarise_segments(frames, segments=45)
+    with pytest.raises(ParameterError, match="segments must be a whole number of at least 1, got 0"):
+        summarise_segments(frames, segments=0)
 
 
 # Names

@@ -1,59 +1,46 @@
-"""Audio to numbers: one short-time Fourier transform per track gives every feature.
+"""Frames to features: one row of summaries, one row per segment and one small image per track, for one file or many.
 
-The way through is `load_audio` → `frame_features` → `summarise`; `extract` does the last two and the log-mel image, and
-`extract_many` does all of it for many files side by side.
-
-Every feature equals the function of librosa that `describe` names, to single precision. The formulas are written out
-here on numpy and scipy alone, so a worker process starts without librosa and compiles nothing.
-
-How the ends of a track are padded is the one setting on which there is a choice. ``pad_mode="reflect"``, the default
-here, was librosa's own until version 0.10: with it the public GTZAN table comes out to its last digits, and no silence
-is added to a clip that was cut out of a song. ``pad_mode="constant"`` is what librosa does today; it changes the first
-and last two of some 1300 frames.
+The way through is `load_audio` → `frame_features` → `summarise`, `summarise_segments` and `log_mel_image`; `extract`
+does it for one signal. `extract_to` does it for many files side by side and keeps the results in a folder, so that a
+run that was cut off goes on where it stopped; `read` and `read_segments` give them back. `extract_many` is for a list
+of files whose results fit in memory and are wanted once.
 """
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from functools import lru_cache
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from vae_lib import store
+from vae_lib.audio import SAMPLE_RATE, AudioError, check_file, load_audio
 from vae_lib.checks import ParameterError, count, one_of
+from vae_lib.frames import (
+    CONTRAST_BANDS,
+    DYNAMIC_RANGE,
+    HOP_LENGTH,
+    N_FFT,
+    N_MELS,
+    N_MFCC,
+    PAD_MODES,
+    PITCH_CLASSES,
+    ROLL_PERCENT,
+    SAMPLE_RATES,
+    Frames,
+    decibels,
+    frame_features,
+)
 
 VERSION = 1  # goes up whenever a value changes, so that a stored table can be told from a new one
 
-SAMPLE_RATE = 22_050  # Hz
-N_FFT = 2048  # samples per frame
-HOP_LENGTH = 512  # samples from one frame to the next
-N_MELS = 128
 SUMMARY_MELS = 20  # lowest mel bands that have a column of their own
-N_MFCC = 20
-N_CHROMA = 12
-PAD_MODES = ("reflect", "constant")  # what stands beyond the ends of a track: its mirror image, or zeros
-ROLL_PERCENT = 0.85  # share of the magnitude that lies below the roll-off frequency
-CONTRAST_BANDS = 7  # 0–200 Hz, then octaves from 200 Hz; the last one reaches up to half the sample rate
-DYNAMIC_RANGE = 80.0  # dB below the loudest value where decibels are clipped
+SEGMENTS = 10  # of a track of 30 s: 3 s each
 IMAGE_MELS = 64  # height of the log-mel image
 IMAGE_FRAMES = 128  # width of the log-mel image, whatever the length of the track
-MIN_SECONDS = 1.0  # shorter audio has no tempo and hardly a timbre
-SILENCE = 1e-4  # a signal that swings by less than this (full scale is 2) is silent: about −86 dB
-
-PITCH_CLASSES = ("C", "Cs", "D", "Ds", "E", "F", "Fs", "G", "Gs", "A", "As", "B")
-
-_SAMPLE_RATES = (16_000, 48_000)  # below, the octaves of the spectral contrast end above half the sample rate
-_AMIN = 1e-10  # librosa's floor of a power before its logarithm is taken
-# Frames worked on at a time, so that what belongs to them stays in the processor's cache.
-_FFT_BLOCK = 16
-_BLOCK = 128
-_CHUNK = 32  # bins added up together on the way to the roll-off
-_A440_OCTAVE = 440.0 / 16  # frequency from which octaves are counted
-
-
-class AudioError(ParameterError):
-    """An audio file or signal that no features can be computed from."""
 
 
 class _Family(NamedTuple):
@@ -236,490 +223,44 @@ def describe(*, by: str = "family") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["column", "family", *facts]).set_index("column")
 
 
-# Reading audio
-
-
-def load_audio(path: Path | str, *, sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Read an audio file (wav, flac, ogg, mp3 and whatever else libsndfile reads) as one channel.
-
-    Parameters
-    ----------
-    path : Path or str
-        The file; any sample rate and number of channels. Channels are averaged, then resampled.
-    sample_rate : int
-        Sample rate of the result in Hz.
-
-    Returns
-    -------
-    ndarray, shape (samples,), float32
-        The signal; full scale is −1 to 1.
-
-    Raises
-    ------
-    AudioError
-        If the file is missing, empty, no audio, cut short, damaged, silent or shorter than one second; the message
-        names the file and which of these it is. An MP3 without a length in its header cannot be seen to be cut short.
-    """
-    import soundfile
-
-    count(sample_rate, "sample_rate")
-    path = Path(path)
-    if not path.is_file():
-        raise AudioError(f"{path}: {'is a folder, not an audio file' if path.is_dir() else 'no such file'}")
-    if path.stat().st_size == 0:
-        raise AudioError(f"{path}: the file is empty")
-    try:
-        with soundfile.SoundFile(path) as file:
-            rate, declared, log = file.samplerate, file.frames, file.extra_info
-            channels = file.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        reason = getattr(error, "error_string", None) or error
-        raise AudioError(f"{path}: cannot be decoded as audio ({str(reason).rstrip('. ')})") from None
-    if len(channels) < declared or _cut_short(log):
-        raise AudioError(f"{path}: the file is cut short, only {len(channels) / rate:.2f} s of it can be read")
-    y = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
-    _check_signal(y, str(path), sample_rate=rate)
-    if rate != sample_rate:
-        import soxr
-
-        y = soxr.resample(y, rate, sample_rate, quality="HQ")
-    return y
-
-
-def _cut_short(log: str) -> bool:
-    """Whether libsndfile's reading log tells of a file that ends before the length in its header."""
-    if "Last page lacks an end-of-stream bit" in log:  # Ogg
-        return True
-    for line in log.splitlines():  # WAV: "data : 1323588 (should be 661772)"
-        words = line.replace("(", " ").replace(")", " ").split()
-        if words[:2] == ["data", ":"] and words[3:5] == ["should", "be"]:
-            declared, present = int(words[2]), int(words[5])
-            # A program that writes to a pipe does not know the length and leaves the largest number there.
-            return present < declared < 2**31 - 1
-    return False
-
-
-def _check_signal(y: np.ndarray, name: str, *, sample_rate: float) -> None:
-    if y.ndim != 1:
-        raise AudioError(f"{name}: must be one channel, got shape {y.shape}")
-    if len(y) < MIN_SECONDS * sample_rate:
-        raise AudioError(f"{name}: {len(y) / sample_rate:.2f} s long, at least {MIN_SECONDS:g} s is needed")
-    if not np.isfinite(y).all():
-        raise AudioError(f"{name}: holds {np.count_nonzero(~np.isfinite(y))} samples that are NaN or infinite")
-    if y.max() - y.min() < SILENCE:
-        raise AudioError(f"{name}: is silent")
-
-
-# Filters: each depends on the sample rate alone (the chroma filters also on the tuning) and is made once per process
-
-
-@lru_cache
-def _window(length: int) -> np.ndarray:
-    """Periodic Hann window."""
-    return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-
-
-@lru_cache
-def _frequencies(sample_rate: int) -> np.ndarray:
-    return (np.arange(N_FFT // 2 + 1) * (sample_rate / N_FFT)).astype(np.float32)
-
-
-@lru_cache
-def mel_filters(sample_rate: int = SAMPLE_RATE) -> np.ndarray:
-    """Triangular filters, evenly spaced on Slaney's mel scale and of equal area.
-
-    The scale is linear up to 1000 Hz (15 mels) and logarithmic above (27 mels per factor of 6.4).
-
-    Returns
-    -------
-    ndarray, shape (bins, mels), float32
-        Multiply a power spectrogram (frames, bins) with it to get the mel spectrogram; do not write to it.
-    """
-    linear, knee = 200 / 3, 1000.0
-    knee_mel, step = knee / linear, np.log(6.4) / 27
-    top = sample_rate / 2
-    top_mel = top / linear if top < knee else knee_mel + np.log(top / knee) / step
-    mels = np.linspace(0, top_mel, N_MELS + 2)
-    edges = np.where(mels < knee_mel, mels * linear, knee * np.exp(step * (mels - knee_mel)))
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    bins = (np.arange(N_FFT // 2 + 1) * (sample_rate / N_FFT))[:, None]
-    triangles = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
-    filters = (np.maximum(0, triangles) * (2 / (high - low))).astype(np.float32)
-    filters.flags.writeable = False
-    return filters
-
-
-@lru_cache
-def _mel_groups(sample_rate: int, size: int = 16) -> list[tuple[slice, slice, np.ndarray]]:
-    """The mel filters in groups of neighbours, each with the bins where it is not zero: most of the matrix is."""
-    filters = mel_filters(sample_rate)
-    groups = []
-    for start in range(0, N_MELS, size):
-        used = np.flatnonzero(filters[:, start : start + size].any(axis=1))
-        bins = slice(used[0], used[-1] + 1)
-        groups.append((slice(start, start + size), bins, np.ascontiguousarray(filters[bins, start : start + size])))
-    return groups
-
-
-@lru_cache
-def chroma_filters(sample_rate: int = SAMPLE_RATE, tuning: float = 0.0) -> np.ndarray:
-    """Filters from a power spectrum to the twelve pitch classes (Ellis 2007).
-
-    A bin belongs to the pitch classes around it by a Gaussian that is as wide as the bin, at least one semitone;
-    octaves count by a Gaussian around the fifth from A0, two octaves wide.
-
-    Parameters
-    ----------
-    sample_rate : int
-        In Hz.
-    tuning : float
-        Deviation from A = 440 Hz in semitones.
-
-    Returns
-    -------
-    ndarray, shape (bins, 12), float32
-        The first pitch class is C; do not write to it.
-    """
-    bins = np.arange(1, N_FFT // 2 + 2) * (sample_rate / N_FFT)
-    semitones = N_CHROMA * np.log2(bins / (_A440_OCTAVE * 2 ** (tuning / N_CHROMA)))
-    # The bin of 0 Hz has no pitch: it is put an octave and a half below the next one.
-    semitones = np.concatenate([[semitones[0] - 1.5 * N_CHROMA], semitones])
-    width = np.maximum(np.diff(semitones), 1)[:, None]
-    semitones = semitones[:-1, None]
-    distance = (semitones - np.arange(N_CHROMA) + N_CHROMA / 2) % N_CHROMA - N_CHROMA / 2
-    weights = np.exp(-0.5 * (2 * distance / width) ** 2)
-    weights /= np.linalg.norm(weights, axis=1, keepdims=True)
-    weights *= np.exp(-0.5 * ((semitones / N_CHROMA - 5) / 2) ** 2)
-    weights = np.roll(weights, PITCH_CLASSES.index("A"), axis=1)  # semitones are counted from A
-    filters = np.ascontiguousarray(weights, dtype=np.float32)
-    filters.flags.writeable = False
-    return filters
-
-
-@lru_cache
-def _contrast_bands(sample_rate: int) -> list[tuple[slice, int]]:
-    """Bins of each contrast band, and how many of them make up its peak and its valley (2 % of the band)."""
-    frequencies = np.arange(N_FFT // 2 + 1) * (sample_rate / N_FFT)
-    edges = np.concatenate([[0.0], 200.0 * 2.0 ** np.arange(CONTRAST_BANDS)])
-    bands = []
-    for band in range(CONTRAST_BANDS):
-        inside = np.flatnonzero((frequencies >= edges[band]) & (frequencies <= edges[band + 1]))
-        first = inside[0] - (band > 0)
-        last = inside[-1] if band < CONTRAST_BANDS - 1 else len(frequencies) - 1
-        share = max(1, int(np.rint(0.02 * (last - first + 1))))
-        # A band gives its uppermost bin to the next one, which starts there.
-        bands.append((slice(first, last + (band == CONTRAST_BANDS - 1)), share))
-    return bands
-
-
-@lru_cache
-def _cosines() -> np.ndarray:
-    """The orthonormal discrete cosine transform that turns log-mel bands into MFCCs, shape (mels, coefficients)."""
-    basis = np.cos(np.pi * np.outer(np.arange(N_MELS) + 0.5, np.arange(N_MFCC)) / N_MELS) * np.sqrt(2 / N_MELS)
-    basis[:, 0] /= np.sqrt(2)
-    return basis.astype(np.float32)
-
-
-# The features, frame by frame
-
-
-class Frames(NamedTuple):
-    """Every feature of one track, frame by frame (frame t is centred on sample ``t * HOP_LENGTH``)."""
-
-    chroma: np.ndarray  # (frames, 12), the strongest pitch class of a frame is 1; C first
-    rms: np.ndarray  # (frames,)
-    spectral_centroid: np.ndarray  # (frames,), Hz
-    spectral_bandwidth: np.ndarray  # (frames,), Hz
-    rolloff: np.ndarray  # (frames,), Hz
-    zero_crossing_rate: np.ndarray  # (frames,), crossings per sample
-    mfcc: np.ndarray  # (frames, 20)
-    mfcc_delta: np.ndarray  # (frames, 20), change per frame
-    contrast: np.ndarray  # (frames, 7), dB
-    flatness: np.ndarray  # (frames,)
-    onset_strength: np.ndarray  # (frames,)
-    mel: np.ndarray  # (frames, 128), power
-    tuning: float  # semitones from A = 440 Hz
-    tempo: float  # beats per minute; 0 where nothing sets in
-
-
-class _Spectrum(NamedTuple):
-    mel: np.ndarray
-    centroid: np.ndarray
-    bandwidth: np.ndarray
-    rolloff: np.ndarray
-    flatness: np.ndarray
-    valley: np.ndarray
-    peak: np.ndarray
-    loudest: np.ndarray
-
-
-def frame_features(y: np.ndarray, *, sample_rate: int = SAMPLE_RATE, pad_mode: str = "reflect") -> Frames:
-    """Compute every feature for each frame of a signal.
-
-    Parameters
-    ----------
-    y : ndarray, shape (samples,)
-        One channel, at least one second, not silent.
-    sample_rate : int
-        In Hz, 16000 to 48000. Columns are comparable only between tracks of the same sample rate.
-    pad_mode : {"reflect", "constant"}
-        What stands beyond the ends of the signal.
-
-    Returns
-    -------
-    Frames
-        ``1 + samples // HOP_LENGTH`` frames.
-
-    Raises
-    ------
-    AudioError
-        If `y` has several channels, is too short, silent or not finite.
-    ParameterError
-        If `sample_rate` is out of range or `pad_mode` unknown.
-    """
-    one_of(pad_mode, "pad_mode", PAD_MODES)
-    sample_rate = count(sample_rate, "sample_rate", low=_SAMPLE_RATES[0], high=_SAMPLE_RATES[1])
-    y = np.asarray(y, dtype=np.float32)
-    _check_signal(y, "y", sample_rate=sample_rate)
-    with _one_thread():
-        power = _power(y, pad_mode)
-        spectrum = _analyse(power, sample_rate)
-        tuning = _tuning(power, spectrum.loudest, sample_rate)
-        chroma = power @ chroma_filters(sample_rate, tuning)
-        strongest = chroma.max(axis=1, keepdims=True)
-        chroma /= np.where(strongest < np.finfo(np.float32).tiny, 1, strongest)
-        log_mel = _decibels(spectrum.mel)
-        mfcc = log_mel @ _cosines()
-        onset_mean, onset_median = _onsets(log_mel)
-        return Frames(
-            chroma=chroma,
-            rms=_rms(y, pad_mode),
-            spectral_centroid=spectrum.centroid,
-            spectral_bandwidth=spectrum.bandwidth,
-            rolloff=spectrum.rolloff,
-            zero_crossing_rate=_zero_crossing_rate(y),
-            mfcc=mfcc,
-            mfcc_delta=_delta(mfcc),
-            contrast=_decibels(spectrum.peak) - _decibels(spectrum.valley),
-            flatness=spectrum.flatness,
-            onset_strength=onset_mean,
-            mel=spectrum.mel,
-            tuning=tuning,
-            tempo=_tempo(onset_median, sample_rate),
-        )
-
-
-@lru_cache
-def _thread_pools() -> object:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def _one_thread() -> AbstractContextManager:
-    """One BLAS thread: the matrices are small, the tracks are what runs side by side, and the sums are repeatable."""
-    return _thread_pools().limit(limits=1)
-
-
-def _power(y: np.ndarray, pad_mode: str) -> np.ndarray:
-    """Power spectrum of each frame, shape (frames, bins)."""
-    import scipy.fft
-
-    padded = np.pad(y, N_FFT // 2, mode=pad_mode).astype(float)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, N_FFT)[::HOP_LENGTH]
-    window, windowed = _window(N_FFT), np.empty((_FFT_BLOCK, N_FFT))
-    power = np.empty((len(frames), N_FFT // 2 + 1), np.float32)
-    # The transform is in 64 bits: the highest bins of a resampled track are so quiet that the rounding of 32 bits would
-    # fill them. The power may be rounded, as that is done to each bin by itself.
-    for start in range(0, len(frames), _FFT_BLOCK):
-        block = frames[start : start + _FFT_BLOCK]
-        spectrum = scipy.fft.rfft(np.multiply(block, window, out=windowed[: len(block)]), axis=1, overwrite_x=True)
-        squares = spectrum.view(float)
-        squares *= squares
-        np.add(squares[:, ::2], squares[:, 1::2], out=power[start : start + len(block)], casting="same_kind")
-    return power
-
-
-def _analyse(power: np.ndarray, sample_rate: int) -> _Spectrum:
-    """All that is computed from one frame of the spectrum alone, block by block."""
-    n, n_bins = power.shape
-    frequencies, bands = _frequencies(sample_rate), _contrast_bands(sample_rate)
-    mel = np.empty((n, N_MELS), np.float32)
-    centroid, bandwidth, flatness, loudest = np.empty((4, n), np.float32)
-    whole = n_bins // _CHUNK * _CHUNK
-    chunks = np.empty((n, whole // _CHUNK + 1), np.float32)
-    valley, peak = np.empty((2, n, CONTRAST_BANDS), np.float32)
-    # Sums over bins are products with a vector of ones, which the BLAS does several times faster than a reduction.
-    ones = np.ones(n_bins, np.float32)
-    # Fresh memory for each block would cost more than the arithmetic that fills it.
-    magnitude_, deviation_ = np.empty((2, _BLOCK, n_bins), np.float32)
-    for start in range(0, n, _BLOCK):
-        rows = slice(start, min(start + _BLOCK, n))
-        p, size = power[rows], rows.stop - start
-        for mels, bins, filters in _mel_groups(sample_rate):
-            np.matmul(p[:, bins], filters, out=mel[rows, mels])
-        magnitude = np.sqrt(p, out=magnitude_[:size])
-        loudest[rows] = p.max(axis=1)
-        total = magnitude @ ones
-        total[total < np.finfo(np.float32).tiny] = 1  # a frame of digital silence has its centre at 0 Hz
-        centre = (magnitude @ frequencies) / total
-        deviation = np.subtract(frequencies, centre[:, None], out=deviation_[:size])
-        deviation *= deviation
-        centroid[rows] = centre
-        bandwidth[rows] = np.sqrt(np.vecdot(deviation, magnitude) / total)
-        np.matmul(magnitude[:, :whole].reshape(size, -1, _CHUNK), ones[:_CHUNK], out=chunks[rows, :-1])
-        chunks[rows, -1] = magnitude[:, whole:] @ ones[whole:]
-        for band, (bins, share) in enumerate(bands):
-            if share == 1:
-                valley[rows, band], peak[rows, band] = magnitude[:, bins].min(axis=1), magnitude[:, bins].max(axis=1)
-            else:
-                ordered = np.sort(magnitude[:, bins], axis=1)
-                valley[rows, band] = (ordered[:, :share] @ ones[:share]) / share
-                peak[rows, band] = (ordered[:, -share:] @ ones[:share]) / share
-        floored = np.maximum(p, np.float32(_AMIN), out=magnitude)
-        arithmetic = floored @ ones / n_bins
-        flatness[rows] = np.exp(np.log(floored, out=floored) @ ones / n_bins) / arithmetic
-    rolloff = frequencies[_rolloff(power, chunks)]
-    return _Spectrum(mel, centroid, bandwidth, rolloff, flatness, valley, peak, loudest)
-
-
-def _rolloff(power: np.ndarray, chunks: np.ndarray) -> np.ndarray:
-    """First bin of each frame at which the running sum of magnitudes reaches its share of the total.
-
-    `chunks` has the sums over `_CHUNK` bins each (the last one over the bins that are left over): the running sum over
-    these finds the chunk, so that only its bins have to be added up one by one.
-    """
-    n, n_bins = power.shape
-    running = np.cumsum(chunks, axis=1)
-    threshold = ROLL_PERCENT * running[:, -1:]
-    chunk = np.argmax(running >= threshold, axis=1)
-    rows = np.arange(n)[:, None]
-    bins = np.minimum(chunk[:, None] * _CHUNK + np.arange(_CHUNK), n_bins - 1)
-    before = np.where(chunk > 0, running[rows[:, 0], chunk - 1], 0)
-    fine = before[:, None] + np.cumsum(np.sqrt(power[rows, bins]), axis=1)
-    fine[:, -1] = np.inf  # rounding may leave the sum of the chunk a little below the threshold
-    return bins[rows[:, 0], np.argmax(fine >= threshold, axis=1)]
-
-
-def _decibels(power: np.ndarray) -> np.ndarray:
-    """Decibels relative to 1, clipped below the loudest value of the track."""
-    decibels = 10 * np.log10(np.maximum(power, np.float32(_AMIN)))
-    return np.maximum(decibels, decibels.max() - np.float32(DYNAMIC_RANGE))
-
-
-def _tuning(power: np.ndarray, loudest: np.ndarray, sample_rate: int) -> float:
-    """Deviation from A = 440 Hz in semitones: the commonest fractional pitch among the louder spectral peaks.
-
-    Peaks are sought from 150 to 4000 Hz and refined by a parabola through the bins around them.
-    """
-    frequencies = np.arange(power.shape[1]) * (sample_rate / N_FFT)
-    first, last = np.searchsorted(frequencies, [150.0, 4000.0])
-    middle = power[:, first:last]
-    is_peak = middle > power[:, first - 1 : last - 1]
-    is_peak &= middle >= power[:, first + 1 : last + 1]
-    is_peak &= middle > np.float32(0.1) * loudest[:, None]
-    at = np.flatnonzero(is_peak)
-    if not len(at):
-        return 0.0
-    frame, bin_ = np.divmod(at, last - first)
-    bin_ += first
-    flat = power.reshape(-1)
-    at = frame * power.shape[1] + bin_
-    here, left, right = flat[at], flat[at - 1], flat[at + 1]
-    curvature = right + left - 2 * here
-    slope = (right - left) / 2
-    inside = np.abs(slope) < np.abs(curvature)
-    shift = np.where(inside, -slope / np.where(inside, curvature, 1), 0)
-    height = here + 0.5 * slope * shift
-    pitch = (bin_ + shift) * (sample_rate / N_FFT)
-    pitch = pitch[height >= np.median(height)]
-    fraction = N_CHROMA * np.log2(pitch / _A440_OCTAVE) % 1.0
-    fraction[fraction >= 0.5] -= 1.0
-    edges = np.linspace(-0.5, 0.5, 101)
-    return float(edges[np.argmax(np.histogram(fraction, edges)[0])])
-
-
-def _onsets(log_mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rise of the mel bands in dB from frame to frame, averaged over bands: by the mean, and by the median."""
-    rise = np.maximum(np.diff(log_mel, axis=0), 0)
-    ordered = np.sort(rise, axis=1)
-    median = (ordered[:, N_MELS // 2 - 1] + ordered[:, N_MELS // 2]) / 2
-    late = 1 + N_FFT // (2 * HOP_LENGTH)  # a rise is heard in the frames that are centred on it
-    n = len(log_mel)
-    return np.pad(rise.mean(axis=1), (late, 0))[:n], np.pad(median, (late, 0))[:n]
-
-
-def _tempo(onset: np.ndarray, sample_rate: int) -> float:
-    """Beats per minute: the best lag of the onsets' local autocorrelation, with a prior around 120.
-
-    The autocorrelation over 8 s is taken around each frame, scaled to 1 at lag 0 and averaged over frames. The average
-    commutes with the Fourier transform, so that one inverse transform is enough for the track.
-    """
-    import scipy.fft
-
-    if not onset.any():
-        return 0.0
-    length = int(8.0 * sample_rate / HOP_LENGTH)
-    ramped = np.pad(onset, length // 2, mode="linear_ramp", end_values=0)
-    frames = np.lib.stride_tricks.sliding_window_view(ramped, length)[: len(onset)]
-    size = scipy.fft.next_fast_len(2 * length - 1, real=True)
-    window = _window(length).astype(np.float32)
-    average = np.zeros(size // 2 + 1)
-    for start in range(0, len(frames), _BLOCK):
-        block = frames[start : start + _BLOCK] * window
-        energy = np.einsum("ij,ij->i", block, block)
-        weight = np.where(energy > 0, 1 / np.where(energy > 0, energy, 1), 0)
-        squares = scipy.fft.rfft(block, n=size, axis=1).view(np.float32)
-        squares *= squares
-        average += (weight @ squares).reshape(-1, 2).sum(axis=1)
-    similarity = np.maximum(scipy.fft.irfft(average, n=size)[1:length] / len(frames), 0)
-    tempi = 60.0 * sample_rate / (HOP_LENGTH * np.arange(1.0, length))
-    prior = -0.5 * (np.log2(tempi) - np.log2(120.0)) ** 2
-    prior[: np.argmax(tempi < 320.0)] = -np.inf
-    return float(tempi[np.argmax(np.log1p(1e6 * similarity) + prior)])
-
-
-def _over_frames(per_hop: np.ndarray) -> np.ndarray:
-    """Sums over the hops of each frame."""
-    running = np.concatenate([[0], np.cumsum(per_hop)])
-    hops = N_FFT // HOP_LENGTH
-    return running[hops:] - running[:-hops]
-
-
-def _hops(y: np.ndarray, pad_mode: str) -> np.ndarray:
-    """The signal, padded as for the spectrum, cut into hops: shape (frames + hops per frame − 1, hop length)."""
-    n_hops = 1 + len(y) // HOP_LENGTH + N_FFT // HOP_LENGTH - 1
-    return np.pad(y, N_FFT // 2, mode=pad_mode)[: n_hops * HOP_LENGTH].reshape(n_hops, HOP_LENGTH)
-
-
-def _rms(y: np.ndarray, pad_mode: str) -> np.ndarray:
-    hops = _hops(y, pad_mode)
-    squares = np.einsum("ij,ij->i", hops, hops).astype(float)
-    return np.sqrt(np.maximum(_over_frames(squares), 0) / N_FFT)
-
-
-def _zero_crossing_rate(y: np.ndarray) -> np.ndarray:
-    negative = _hops(y, "edge").reshape(-1) < -_AMIN
-    crossing = np.zeros(len(negative), bool)
-    np.not_equal(negative[1:], negative[:-1], out=crossing[1:])
-    crossing = crossing.reshape(-1, HOP_LENGTH)
-    per_frame = _over_frames(np.count_nonzero(crossing, axis=1))
-    # A crossing into the first sample of a frame happens before the frame.
-    return (per_frame - crossing[: len(per_frame), 0]) / N_FFT
-
-
-def _delta(values: np.ndarray, width: int = 9) -> np.ndarray:
-    """Slope of the straight line through `width` frames; the first and last frames take that of their neighbour."""
-    half = width // 2
-    n = len(values) - 2 * half
-    slope = np.zeros_like(values[:n])
-    for step in range(1, half + 1):
-        slope += step * (values[half + step : half + step + n] - values[half - step : half - step + n])
-    slope /= 2 * sum(step**2 for step in range(1, half + 1))
-    return np.pad(slope, ((half, half), (0, 0)), mode="edge")
-
-
-# From frames to one row and one image per track
+# One track
+
+
+#: What varies from frame to frame, in the order in which `_per_frame` puts it side by side.
+_SERIES = (
+    *("rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate", "flatness", "onset_strength"),
+    *(f"mfcc{i}" for i in range(1, N_MFCC + 1)),
+    *(f"mfcc{i}_delta" for i in range(1, N_MFCC + 1)),
+    *(f"contrast{i}" for i in range(1, CONTRAST_BANDS + 1)),
+    *(f"mel{i}" for i in range(1, SUMMARY_MELS + 1)),
+    *(f"chroma_{name}" for name in PITCH_CLASSES),
+)
+#: All that `_statistics` computes, and where in it each column stands.
+_STATISTICS = (*_columns(_SERIES, "mean"), *_columns(_SERIES, "var"), "chroma_stft_mean", "chroma_stft_var", "tempo")
+_PLACES = np.array([_STATISTICS.index(column) for column in COLUMNS])
+
+
+def _per_frame(frames: Frames) -> np.ndarray:
+    alone = (
+        frames.rms,
+        frames.spectral_centroid,
+        frames.spectral_bandwidth,
+        frames.rolloff,
+        frames.zero_crossing_rate,
+        frames.flatness,
+        frames.onset_strength,
+    )
+    together = (frames.mfcc, frames.mfcc_delta, frames.contrast, frames.mel[:, :SUMMARY_MELS], frames.chroma)
+    return np.concatenate([np.stack(alone, axis=1), *together], axis=1, dtype=float)
+
+
+def _statistics(per_frame: np.ndarray, chroma: np.ndarray, tempo: float) -> np.ndarray:
+    """One value per name in `COLUMNS`."""
+    mean = per_frame.mean(axis=0)
+    deviation = per_frame - mean
+    var = np.einsum("ij,ij->j", deviation, deviation) / len(per_frame)
+    overall = [chroma.mean(dtype=float), chroma.var(dtype=float), tempo]
+    return np.concatenate([mean, var, overall])[_PLACES]
 
 
 def summarise(frames: Frames) -> pd.Series:
@@ -728,40 +269,60 @@ def summarise(frames: Frames) -> pd.Series:
     Parameters
     ----------
     frames : Frames
-        What `frame_features` gave, or a stretch of it.
+        What `frame_features` gave.
 
     Returns
     -------
     Series, float64
         One value per name in `COLUMNS`.
     """
-    named = [
-        (["rms"], frames.rms[:, None]),
-        (["spectral_centroid"], frames.spectral_centroid[:, None]),
-        (["spectral_bandwidth"], frames.spectral_bandwidth[:, None]),
-        (["rolloff"], frames.rolloff[:, None]),
-        (["zero_crossing_rate"], frames.zero_crossing_rate[:, None]),
-        ([f"mfcc{i + 1}" for i in range(N_MFCC)], frames.mfcc),
-        ([f"mfcc{i + 1}_delta" for i in range(N_MFCC)], frames.mfcc_delta),
-        ([f"contrast{i + 1}" for i in range(CONTRAST_BANDS)], frames.contrast),
-        (["flatness"], frames.flatness[:, None]),
-        (["onset_strength"], frames.onset_strength[:, None]),
-        ([f"mel{i + 1}" for i in range(SUMMARY_MELS)], frames.mel[:, :SUMMARY_MELS]),
-        ([f"chroma_{name}" for name in PITCH_CLASSES], frames.chroma),
-    ]
-    names = [name for group, _ in named for name in group]
-    table = np.concatenate([values for _, values in named], axis=1, dtype=float)
-    mean = table.mean(axis=0)
-    table -= mean
-    var = np.einsum("ij,ij->j", table, table) / len(table)
-    values = {f"{name}_mean": m for name, m in zip(names, mean, strict=True)}
-    values |= {f"{name}_var": v for name, v in zip(names, var, strict=True)}
-    values |= {
-        "chroma_stft_mean": frames.chroma.mean(dtype=float),
-        "chroma_stft_var": frames.chroma.var(dtype=float),
-        "tempo": frames.tempo,
-    }
-    return pd.Series([values[column] for column in COLUMNS], index=list(COLUMNS), dtype=float)
+    return pd.Series(_statistics(_per_frame(frames), frames.chroma, frames.tempo), index=list(COLUMNS))
+
+
+def _segment_statistics(frames: Frames, segments: int) -> np.ndarray:
+    """Shape (segments, columns)."""
+    n = len(frames.rms)
+    if segments > n:
+        raise AudioError(f"its {n} frames cannot be cut into {segments} segments, ask for at most {n}")
+    per_frame = _per_frame(frames)
+    edges = np.arange(segments + 1) * n // segments
+    stretches = [slice(*edge) for edge in pairwise(edges)]
+    return np.array([_statistics(per_frame[s], frames.chroma[s], frames.tempo) for s in stretches])
+
+
+def summarise_segments(frames: Frames, *, segments: int = SEGMENTS) -> pd.DataFrame:
+    """Means and variances over the frames of each of several equal stretches of a track.
+
+    They come from the frames of the whole track: no stretch is padded, and tuning and tempo are those of the track,
+    because three seconds are too short to tell a tempo.
+
+    Parameters
+    ----------
+    frames : Frames
+        What `frame_features` gave.
+    segments : int
+        How many stretches; their lengths differ by one frame at most.
+
+    Returns
+    -------
+    DataFrame, float64, shape (segments, columns)
+        Index ``segment`` from 0; columns as in `COLUMNS`.
+
+    Raises
+    ------
+    ParameterError
+        If there are more segments than frames.
+
+    Examples
+    --------
+    >>> seconds = np.arange(30 * SAMPLE_RATE) / SAMPLE_RATE
+    >>> frames = frame_features(np.sin(2 * np.pi * 440 * seconds) * (seconds > 15))
+    >>> summarise_segments(frames)["rms_mean"].round(1).tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.7, 0.7, 0.7, 0.7, 0.7]
+    """
+    count(segments, "segments")
+    values = _segment_statistics(frames, segments)
+    return pd.DataFrame(values, index=pd.RangeIndex(segments, name="segment"), columns=list(COLUMNS))
 
 
 def log_mel_image(mel: np.ndarray) -> np.ndarray:
@@ -782,8 +343,8 @@ def log_mel_image(mel: np.ndarray) -> np.ndarray:
     lengths = np.diff(np.append(starts, len(mel)))
     sums = np.add.reduceat(mel, starts, axis=0)
     power = (sums / np.maximum(lengths, 1)[:, None]).reshape(IMAGE_FRAMES, IMAGE_MELS, -1).mean(axis=2)
-    decibels = _decibels(power)
-    return np.ascontiguousarray((decibels - decibels.max()).T, dtype=np.float32)
+    level = decibels(power)
+    return np.ascontiguousarray((level - level.max()).T, dtype=np.float32)
 
 
 def extract(
@@ -823,13 +384,9 @@ def extract(
     return summarise(frames), log_mel_image(frames.mel)
 
 
-def _extract_file(path: str, sample_rate: int) -> tuple[np.ndarray, np.ndarray] | str:
-    """What `extract` gives for a file, or why there is nothing."""
-    try:
-        summary, log_mel = extract(load_audio(path, sample_rate=sample_rate), sample_rate=sample_rate)
-    except AudioError as error:
-        return str(error)
-    return summary.to_numpy(), log_mel
+# Many tracks
+
+_PARTS, _TRACKS = "parts", "tracks.csv"  # what `extract_to` writes
 
 
 def extract_many(
@@ -842,62 +399,282 @@ def extract_many(
 ) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
     """Features and log-mel images of many files; a file that cannot be used is left out and reported.
 
+    Nothing is kept when the run is cut off: for more than some hundred files take `extract_to` and `read`.
+
     Parameters
     ----------
+    paths, ids, sample_rate, workers, progress
+        As in `extract_to`.
+
+    Returns
+    -------
+    features, log_mel, report
+        As in `read`.
+
+    Raises
+    ------
+    ParameterError
+        As in `extract_to`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        extract_to(folder, paths, ids=ids, segments=0, sample_rate=sample_rate, workers=workers, progress=progress)
+        return read(folder)
+
+
+def extract_to(
+    folder: Path | str,
+    paths: Sequence[Path | str],
+    *,
+    ids: Sequence[str],
+    segments: int = SEGMENTS,
+    sample_rate: int = SAMPLE_RATE,
+    workers: int = 1,
+    part_size: int = 64,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Compute the features of many files into a folder; what the folder has already is not computed again.
+
+    A track is known by the bytes of its file together with the parameters and the `VERSION` of the features: renamed
+    files and further ids cost nothing, changed files are computed anew. A run that was cut off loses at most the last
+    `part_size` tracks. Memory does not grow with the number of tracks.
+
+    Parameters
+    ----------
+    folder : Path or str
+        Made if need be. It gets ``parts/*.parquet`` (one row per track: ``key``, a column per name in `COLUMNS`,
+        ``log_mel``, ``segments``), each whole and named by the hash of its content, and at the end of the run
+        ``tracks.csv`` (one row per id, in the order of `ids`: ``track_id, path, key, reason``).
     paths : sequence of Path or str, length n
         Audio files.
     ids : sequence of str, length n
         The track id of each, unique.
+    segments : int
+        Into how many stretches each track is cut for `read_segments`; 0 leaves them out.
     sample_rate : int
         Sample rate in Hz at which all tracks are compared.
     workers : int
-        Processes side by side, each with one thread. Under ``joblib.parallel_config`` its backend is used.
+        Processes side by side, each with one thread. Under ``joblib.parallel_config`` its backend is used, so that
+        ``parallel_config(backend="dask")`` computes on the machines of a cluster that see the files by the same paths;
+        the folder is written here.
+    part_size : int
+        Tracks per part.
     progress : bool
         Whether to show a bar.
 
     Returns
     -------
-    features : DataFrame, shape (n − skipped, columns)
-        Index ``track_id``, in the order of `ids`; columns as in `COLUMNS`.
-    log_mel : ndarray, shape (n − skipped, 64, 128), float32
-        Rows as in `features`.
-    report : DataFrame
-        The skipped files: index ``track_id``, columns ``path`` and ``reason``.
+    DataFrame
+        The files that could not be used: index ``track_id``, columns ``path`` and ``reason``. They are tried again in
+        the next run.
 
     Raises
     ------
     ParameterError
-        If there are no paths, `ids` are not as many or not unique, or no file could be used.
-    """
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
+        If there are no paths, `ids` are not as many or not unique, a number is out of range, the folder cannot be
+        written, or no file could be used.
 
-    paths, ids = [str(path) for path in paths], [str(track_id) for track_id in ids]
+    Warns
+    -----
+    UserWarning
+        If a part is damaged: it is removed and its tracks are computed again.
+    """
+    paths, ids = _track_list(paths, ids)
+    count(segments, "segments", low=0)
+    count(sample_rate, "sample_rate", low=SAMPLE_RATES[0], high=SAMPLE_RATES[1])
     count(workers, "workers")
-    count(sample_rate, "sample_rate", low=_SAMPLE_RATES[0], high=_SAMPLE_RATES[1])
+    count(part_size, "part_size")
+    folder = Path(folder)
+    parts = folder / _PARTS
+    settings = {**PARAMETERS, "sample_rate": sample_rate, "segments": segments, "version": VERSION}
+
+    store.prepare(parts)
+    hashed = _side_by_side(
+        _file_hash,
+        [(path,) for path in paths],
+        workers=workers,
+        prefer="threads",
+        name="files",
+        progress=progress,
+    )
+    hashes, reasons = zip(*hashed, strict=True)
+    keys = [store.content_hash(digest, settings) if digest else "" for digest in hashes]
+
+    todo = {key: path for key, path in zip(keys, paths, strict=True) if key}
+    for key in store.stored_keys(parts):
+        todo.pop(key, None)
+    results = _side_by_side(
+        _extract_file,
+        [(path, sample_rate, segments) for path in todo.values()],
+        workers=workers,
+        prefer="processes",
+        name="features",
+        done=len(paths) - len(todo),
+        progress=progress,
+    )
+    failed, rows = {}, []
+    for key, result in zip(todo, results, strict=True):
+        if isinstance(result, str):
+            failed[key] = result
+            continue
+        rows.append((key, *result))
+        if len(rows) == part_size:
+            _write(parts, rows, settings)
+            rows = []
+    if rows:
+        _write(parts, rows, settings)
+
+    reasons = [failed.get(key, reason) for key, reason in zip(keys, reasons, strict=True)]
+    if all(reasons):
+        raise ParameterError(f"none of the {len(paths)} audio files could be used; the first: {reasons[0]}")
+    # As objects: the strings of pandas cannot hold a file name that is not valid UTF-8.
+    tracks = pd.DataFrame(
+        {"path": paths, "key": keys, "reason": reasons},
+        index=pd.Index(ids, name="track_id"),
+        dtype=object,
+    )
+    with store.replacing(folder / _TRACKS) as temporary:
+        tracks.to_csv(temporary, errors="surrogateescape")
+    return tracks.loc[tracks["reason"] != "", ["path", "reason"]]
+
+
+def read(folder: Path | str, *, ids: Sequence[str] | None = None) -> tuple[pd.DataFrame, np.ndarray, pd.DataFrame]:
+    """Features and log-mel images that `extract_to` put into a folder.
+
+    Parameters
+    ----------
+    folder : Path or str
+        What `extract_to` was given.
+    ids : sequence of str, optional
+        Only these tracks, in this order (default: all, in the order in which `extract_to` was given them).
+
+    Returns
+    -------
+    features : DataFrame, shape (n − skipped, columns)
+        Index ``track_id``; columns as in `COLUMNS`.
+    log_mel : ndarray, shape (n − skipped, 64, 128), float32
+        Rows as in `features`.
+    report : DataFrame
+        The files that could not be used: index ``track_id``, columns ``path`` and ``reason``.
+
+    Raises
+    ------
+    ParameterError
+        If no run of `extract_to` came to its end in the folder, a part is missing or damaged, or an id is unknown.
+    """
+    usable, report = _listed(folder, ids)
+    columns = store.read_rows(Path(folder) / _PARTS, usable["key"], columns=[*COLUMNS, "log_mel"])
+    log_mel = columns.pop("log_mel")
+    return pd.DataFrame(columns, index=usable.index), log_mel, report
+
+
+def read_segments(folder: Path | str, *, ids: Sequence[str] | None = None) -> pd.DataFrame:
+    """Features per segment that `extract_to` put into a folder.
+
+    Parameters
+    ----------
+    folder, ids
+        As in `read`.
+
+    Returns
+    -------
+    DataFrame, shape (tracks × segments, columns)
+        Index ``track_id, segment``: the segments of a track follow each other, the tracks stand as in `read`. Columns
+        as in `COLUMNS`; see `summarise_segments`.
+
+    Raises
+    ------
+    ParameterError
+        As in `read`, or if the folder was made without segments.
+    """
+    usable, _ = _listed(folder, ids)
+    values = store.read_rows(Path(folder) / _PARTS, usable["key"], columns=["segments"])["segments"]
+    index = pd.MultiIndex.from_product([usable.index, range(values.shape[1])], names=["track_id", "segment"])
+    return pd.DataFrame(values.reshape(-1, len(COLUMNS)), index=index, columns=list(COLUMNS))
+
+
+# What `extract_to` and `read` are made of
+
+
+def _track_list(paths: Sequence[Path | str], ids: Sequence[str]) -> tuple[list[str], list[str]]:
+    paths, ids = [str(path) for path in paths], [str(track_id) for track_id in ids]
     if not paths:
         raise ParameterError("paths must name at least one audio file, got none")
     if len(ids) != len(paths):
         raise ParameterError(f"ids must have {len(paths)} entries, one per path, got {len(ids)}")
-    twice = pd.Index(ids)[pd.Index(ids).duplicated()]
-    if len(twice):
-        raise ParameterError(f"ids must be unique, {twice[0]!r} comes more than once")
+    odd = [track_id for track_id in ids if track_id.encode(errors="ignore").decode() != track_id]
+    if odd:
+        raise ParameterError(f"ids must be valid Unicode, got {odd[0]!r}")
+    twice, times = Counter(ids).most_common(1)[0]
+    if times > 1:
+        raise ParameterError(f"ids must be unique, {twice!r} comes more than once")
+    return paths, ids
 
-    results = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_extract_file)(path, sample_rate) for path in paths
-    )
-    kept, rows, images, skipped = [], [], [], []
-    for track_id, path, result in zip(
-        ids, paths, tqdm(results, total=len(paths), desc="features", unit="track", disable=not progress), strict=True
-    ):
-        if isinstance(result, str):
-            skipped.append((track_id, path, result))
-        else:
-            kept.append(track_id)
-            rows.append(result[0])
-            images.append(result[1])
-    if not kept:
-        raise ParameterError(f"none of the {len(paths)} audio files could be used; the first: {skipped[0][2]}")
-    features = pd.DataFrame(np.array(rows), index=pd.Index(kept, name="track_id"), columns=list(COLUMNS))
-    report = pd.DataFrame(skipped, columns=["track_id", "path", "reason"]).set_index("track_id")
-    return features, np.array(images), report
+
+def _side_by_side(
+    function: Callable,
+    arguments: Sequence[tuple],
+    *,
+    workers: int,
+    prefer: str,
+    name: str,
+    done: int = 0,
+    progress: bool,
+) -> Iterator:
+    """Results in the order of `arguments`, as they come; the bar counts `done` more that need no work."""
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    parallel = Parallel(n_jobs=workers, prefer=prefer, return_as="generator")
+    results = parallel(delayed(function)(*each) for each in arguments)
+    total = done + len(arguments)
+    return iter(tqdm(results, total=total, initial=done, desc=name, unit="track", disable=not progress))
+
+
+def _file_hash(path: str) -> tuple[str, str]:
+    """SHA-256 of a file, or why there is none."""
+    try:
+        return store.file_sha256(check_file(path)), ""
+    except AudioError as error:
+        return "", str(error)
+    except OSError as error:
+        return "", f"{path}: cannot be read ({error.strerror or error})"
+
+
+def _extract_file(path: str, sample_rate: int, segments: int) -> tuple[np.ndarray, ...] | str:
+    """Summary, log-mel image and (if wanted) segments of a file, or why there is nothing."""
+    try:
+        frames = frame_features(load_audio(path, sample_rate=sample_rate), sample_rate=sample_rate)
+        whole = summarise(frames).to_numpy(), log_mel_image(frames.mel)
+        return (*whole, _segment_statistics(frames, segments)) if segments else whole
+    except AudioError as error:
+        return str(error) if path in str(error) else f"{path}: {error}"
+    except Exception as error:  # one file, whatever is in it, must not end a run over thousands
+        return f"{path}: {type(error).__name__}: {error}"
+
+
+def _write(parts: Path, rows: list[tuple], settings: dict) -> None:
+    keys, *arrays = zip(*rows, strict=True)
+    summaries, *others = (np.array(values) for values in arrays)
+    columns = dict(zip(COLUMNS, summaries.T, strict=True))
+    columns |= dict(zip(("log_mel", "segments"), others, strict=False))
+    store.write_rows(parts, keys, columns, about=settings)
+
+
+def _listed(folder: Path | str, ids: Sequence[str] | None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tracks that could be used (column ``key``), and the report on the others."""
+    path = Path(folder) / _TRACKS
+    if not path.is_file():
+        raise ParameterError(f"{path}: no such file; extract_to writes it when it has come to its end")
+    tracks = pd.read_csv(path, dtype=object, keep_default_na=False, encoding_errors="surrogateescape")
+    if list(tracks) != ["track_id", "path", "key", "reason"]:
+        raise ParameterError(f"{path}: must have the columns track_id, path, key, reason, has {', '.join(tracks)}")
+    tracks.index = pd.Index(tracks.pop("track_id").tolist(), name="track_id")
+    if ids is not None:
+        unknown = [track_id for track_id in ids if track_id not in tracks.index]
+        if unknown:
+            raise ParameterError(f"ids must be tracks of {folder}, which has no {unknown[0]!r}")
+        tracks = tracks.loc[list(ids)]
+    failed = tracks["reason"] != ""
+    if failed.all():
+        raise ParameterError(f"none of these {len(tracks)} tracks could be used; the first: {tracks['reason'].iloc[0]}")
+    return tracks.loc[~failed, ["key"]], tracks.loc[failed, ["path", "reason"]]
