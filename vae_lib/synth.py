@@ -870,7 +870,7 @@ def lyrics(row: Mapping | pd.Series) -> str:
 
     Examples
     --------
-    >>> print(lyrics(factors(11).iloc[0]).splitlines()[0])
+    >>> print(lyrics(factors(11).iloc[10]).splitlines()[0])
     [Verse 1]
     """
     song = _song(row)
