@@ -8,7 +8,7 @@ import pytest
 import soxr
 from conftest import load_script
 
-from vae_lib import corpus, features
+from vae_lib import corpus, features, frames
 from vae_lib.checks import ParameterError
 from vae_lib.features import SAMPLE_RATE, extract, frame_features, load_audio, summarise, summarise_segments
 from vae_lib.frames import (
@@ -336,3 +336,28 @@ def test_the_examples_of_the_documentation_are_true():
     ran = doctest.testmod(features)
     assert ran.attempted > 0
     assert ran.failed == 0
+
+
+# Tracks that lie far from the others
+
+
+def test_the_outlier_is_found_by_the_column_in_which_it_stands_out():
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(50, 3)), columns=list("abc"))
+    table["constant"] = 1.0
+    table.loc[7, "b"] = -40.0
+    found = features.outliers(table, top=2)
+    assert len(found) == 2
+    assert found.index[0] == 7
+    assert (found.loc[7, "beyond"], found.loc[7, "column"]) == (1, "b")
+    assert found.loc[7, "distance"] < -20
+
+
+def test_frames_are_read_back_as_they_were_and_a_damaged_file_is_named(tmp_path):
+    y = np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050)
+    found, path = features.frame_features(y), tmp_path / "example.npz"
+    frames.write(found, path)
+    for before, after in zip(found, frames.read(path), strict=True):
+        np.testing.assert_array_equal(before, after)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ParameterError, match=r"example\.npz does not hold the frames of a track"):
+        frames.read(path)

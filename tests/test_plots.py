@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vae_lib import plots
+from vae_lib import features, plots
 from vae_lib.checks import ParameterError
 from vae_lib.metrics import Score
 
@@ -83,3 +83,36 @@ def test_log_mel_and_contingency_label_their_axes(ax):
 def test_colours_differ_up_to_many_groups():
     for count in (1, 10, 18):
         assert len(set(plots.palette(count))) == count
+
+
+def test_counts_stack_a_second_label_and_name_it(ax):
+    tracks = pd.DataFrame({"genre": ["pop", "pop", "rap"], "language": ["bn", "en", "en"]})
+    plots.counts(tracks, ax, by="genre", hue="language")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["bn", "en"]
+    assert [(bar.get_x(), bar.get_width()) for bar in ax.patches] == [(0, 1), (0, 0), (1, 1), (0, 1)]
+
+
+def test_features_over_time_show_every_group_over_the_length_of_the_track():
+    y = np.sin(2 * np.pi * 440 * np.arange(2 * 22_050) / 22_050)
+    figure, axes = plt.subplots(6, 1)
+    plots.features_over_time(features.frame_features(y), axes, seconds=2)
+    assert [ax.get_xlim() for ax in axes] == [(0, 2)] * 6
+    assert [ax.get_ylabel() for ax in axes[:4]] == ["mel band", "chroma", "MFCC", "Hz"]
+    centroid = next(line for line in axes[3].lines if line.get_label() == "centroid")
+    assert np.median(centroid.get_ydata()) == pytest.approx(440, rel=0.02)
+    plt.close(figure)
+    with pytest.raises(ParameterError, match="axes must be six"):
+        plots.features_over_time(features.frame_features(y), axes[:2], seconds=2)
+
+
+def test_correlations_cover_minus_one_to_one(ax):
+    plots.correlations(pd.DataFrame({"a": [1.0, 2, 3], "b": [3.0, 2, 1]}), ax)
+    assert ax.collections[0].get_clim() == (-1, 1)
+    assert ax.collections[0].get_array().tolist() == [[1, -1], [-1, 1]]
+
+
+def test_differences_show_every_column_even_an_exact_one_and_the_limit(ax):
+    plots.differences(pd.Series({"tempo": 0.0, "rms_mean": 1e-6}), ax, limit=0.01)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["tempo", "rms_mean"]
+    assert (ax.lines[0].get_xdata() > 0).all()
+    assert ax.lines[1].get_xdata()[0] == 0.01

@@ -1,10 +1,13 @@
 """Result rows arrive whole, can be found again, and say where they come from."""
 
+import base64
+import io
 import json
 
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from vae_lib import report
 from vae_lib.checks import ParameterError
@@ -132,3 +135,26 @@ def test_the_provenance_table_tells_where_a_number_comes_from(run, method):
     assert method["corpus"].hash[:12] in text
     assert "epochs = 3" in text
     assert f"pandas {pd.__version__}" in text
+
+
+def test_a_table_has_a_line_per_corpus_where_asked(run, method):
+    run.add(SCORES[:1], **method)
+    table = report.table(run.rows, space="labels", by="corpus", caption="c")
+    assert list(table.data.index) == ["small"]
+
+
+def test_the_overview_tells_what_a_corpus_holds_and_what_not(small_corpus):
+    overview = report.overview([small_corpus])["small"]
+    assert overview["tracks"] == "12"
+    assert overview["genres"] == "3"
+    assert overview["log-mel image"] == "4 × 6"
+    assert overview["lyric dimensions"] == "–"
+
+
+def test_the_player_holds_the_sound_and_says_what_it_is():
+    y = 0.5 * np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050)
+    page = report.player(y, sample_rate=22_050, caption='A "tone" <440 Hz>').data
+    assert 'aria-label="A &quot;tone&quot; &lt;440 Hz&gt;"' in page
+    sound, rate = soundfile.read(io.BytesIO(base64.b64decode(page.split("base64,")[1].split('"')[0])))
+    assert rate == 22_050
+    assert np.argmax(np.abs(np.fft.rfft(sound[:22_050]))) == pytest.approx(440, abs=2)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from vae_lib import store
 from vae_lib.audio import SAMPLE_RATE, AudioError, check_file, load_audio
-from vae_lib.checks import ParameterError, count, one_of
+from vae_lib.checks import ParameterError, count, in_range, one_of
 from vae_lib.frames import (
     CONTRAST_BANDS,
     DYNAMIC_RANGE,
@@ -238,6 +238,44 @@ _SERIES = (
 #: All that `_statistics` computes, and where in it each column stands.
 _STATISTICS = (*_columns(_SERIES, "mean"), *_columns(_SERIES, "var"), "chroma_stft_mean", "chroma_stft_var", "tempo")
 _PLACES = np.array([_STATISTICS.index(column) for column in COLUMNS])
+
+
+def outliers(table: pd.DataFrame, *, limit: float = 5.0, top: int = 8) -> pd.DataFrame:
+    """Find the tracks that lie furthest from the others.
+
+    Distances are in robust standard deviations: from the median, in units of 1.4826 times the median absolute
+    deviation, which a few odd tracks do not move.
+
+    Parameters
+    ----------
+    table : DataFrame, shape (n, columns)
+        Features; a column that hardly varies is left out.
+    limit : float
+        Distance beyond which a column counts, above 0.
+    top : int
+        How many tracks to give.
+
+    Returns
+    -------
+    DataFrame
+        Index ``track_id``, the furthest first: `beyond` (number of columns beyond the limit), `column` (the one that
+        stands out most) and `distance` (by how much, with its sign).
+    """
+    in_range(limit, "limit", low=0.0, open_low=True)
+    count(top, "top")
+    middle = table.median()
+    spread = 1.4826 * (table - middle).abs().median()
+    distance = ((table - middle) / spread).loc[:, spread > 0]
+    column = distance.abs().idxmax(axis=1)
+    found = pd.DataFrame(
+        {
+            "beyond": (distance.abs() > limit).sum(axis=1),
+            "column": column,
+            "distance": [distance.loc[track, name] for track, name in column.items()],
+        }
+    )
+    order = found.assign(size=found["distance"].abs()).sort_values(["beyond", "size"], ascending=False, kind="stable")
+    return found.loc[order.index[:top]]
 
 
 def _per_frame(frames: Frames) -> np.ndarray:

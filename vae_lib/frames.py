@@ -9,14 +9,17 @@ is added to a clip that was cut out of a song. ``pad_mode="constant"`` is what l
 and last two of some 1300 frames.
 """
 
+import zipfile
 from contextlib import AbstractContextManager
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from vae_lib import store
 from vae_lib.audio import SAMPLE_RATE, check_signal
-from vae_lib.checks import count, one_of
+from vae_lib.checks import ParameterError, count, one_of
 
 N_FFT = 2048  # samples per frame
 HOP_LENGTH = 512  # samples from one frame to the next
@@ -168,6 +171,28 @@ class Frames(NamedTuple):
     mel: np.ndarray  # (frames, 128), power
     tuning: float  # semitones from A = 440 Hz
     tempo: float  # beats per minute; 0 where nothing sets in
+
+
+def write(frames: Frames, path: Path | str) -> None:
+    """Write frames to an ``.npz`` file, whole or not at all."""
+    with store.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **frames._asdict())
+
+
+def read(path: Path | str) -> Frames:
+    """Read what `write` wrote; nothing is unpickled.
+
+    Raises
+    ------
+    ParameterError
+        If the file cannot be read or is not the frames of a track; the message names it.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = {name: arrays[name] for name in Frames._fields}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ParameterError(f"{path} does not hold the frames of a track: {error}") from None
+    return Frames(**found | {name: float(found[name]) for name in ("tuning", "tempo")})
 
 
 class _Spectrum(NamedTuple):

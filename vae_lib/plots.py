@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from vae_lib import checks
+from vae_lib.frames import Frames
 from vae_lib.metrics import METRICS, Score
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
@@ -157,4 +158,119 @@ def contingency(table: pd.DataFrame, ax: Axes) -> Axes:
     text = table.astype(str).where(table > 0, "")
     sns.heatmap(table, annot=text, fmt="", cmap="Blues", linewidths=0.5, ax=ax, cbar_kws={"label": "tracks"})
     ax.tick_params(axis="y", rotation=0)
+    return ax
+
+
+def counts(tracks: pd.DataFrame, ax: Axes, *, by: str, hue: str | None = None) -> Axes:
+    """Draw a bar per group with its number of tracks, divided by a second label.
+
+    Parameters
+    ----------
+    tracks : pandas.DataFrame
+        With the columns `by` and `hue`.
+    ax : Axes
+    by : str
+        Column whose groups get a bar each.
+    hue : str, optional
+        Column that divides the bars; it gets a legend.
+    """
+    table = pd.crosstab(tracks[by], tracks[hue] if hue else pd.Series("", index=tracks.index))
+    left = np.zeros(len(table))
+    for (name, column), color in zip(table.items(), palette(table.shape[1]), strict=True):
+        ax.barh(range(len(table)), column, left=left, color=color, edgecolor="white", label=name)
+        left += column.to_numpy()
+    ax.set(yticks=range(len(table)), yticklabels=table.index, xlabel="tracks", ylabel=by)
+    ax.invert_yaxis()
+    if hue:
+        ax.legend(title=hue, fontsize="small")
+    return ax
+
+
+def features_over_time(frames: Frames, axes: Sequence[Axes], *, seconds: float) -> Sequence[Axes]:
+    """Draw one track as its features hear it, from the spectrum down to the onsets, over a common time axis.
+
+    Parameters
+    ----------
+    frames : Frames
+        From ``features.frame_features``.
+    axes : sequence of six Axes
+        For mel spectrum, chroma, MFCC, spectral shape, loudness and zero crossings, and onsets.
+    seconds : float
+        Length of the track.
+    """
+    if len(axes) != 6:
+        raise checks.ParameterError(f"axes must be six, one per group of features, got {len(axes)}")
+    mel, chroma, mfcc, shape, level, onset = axes
+    time = np.linspace(0, seconds, len(frames.rms))
+    colors = palette(3)
+
+    def image(ax: Axes, values: np.ndarray, label: str, cmap: str, ticks: Mapping[int, str]) -> None:
+        ax.imshow(values.T, origin="lower", aspect="auto", cmap=cmap, extent=(0, seconds, 0, values.shape[1]))
+        ax.set(ylabel=label, yticks=[position + 0.5 for position in ticks], yticklabels=list(ticks.values()))
+
+    decibels = 10 * np.log10(np.maximum(frames.mel, frames.mel.max() * 1e-8))
+    image(mel, decibels, "mel band", "magma", {0: "1", 63: "64", 127: "128"})
+    image(chroma, frames.chroma, "chroma", "magma", {0: "C", 4: "E", 7: "G", 9: "A"})
+    spread = frames.mfcc[:, 1:] / frames.mfcc[:, 1:].std(axis=0)
+    image(mfcc, spread, "MFCC", "RdBu_r", {0: "2", 9: "11", 18: "20"})
+
+    shape.plot(time, frames.rolloff, color=colors[2], label="roll-off")
+    shape.plot(time, frames.spectral_centroid, color=colors[0], label="centroid")
+    low, high = (frames.spectral_centroid + sign * frames.spectral_bandwidth / 2 for sign in (-1, 1))
+    shape.fill_between(time, low, high, color=colors[0], alpha=0.2, linewidth=0, label="bandwidth")
+    shape.set(ylabel="Hz", ylim=(0, 1.4 * frames.rolloff.max()))
+    shape.legend(fontsize="small", ncols=3, loc="upper right")
+
+    level.plot(time, frames.rms, color=colors[0], label="RMS (full scale)")
+    level.plot(time, frames.zero_crossing_rate, color=colors[1], label="zero crossings (per sample)")
+    level.set(ylim=(0, 1.4 * max(frames.rms.max(), frames.zero_crossing_rate.max())))
+    level.legend(fontsize="small", ncols=2, loc="upper right")
+
+    onset.plot(time, frames.onset_strength, color=colors[0], label="onset strength (dB per frame)")
+    beats = np.arange(0, seconds, 60 / frames.tempo) if frames.tempo else []
+    onset.vlines(
+        beats, 0, frames.onset_strength.max(), color="0.6", linewidth=0.7, label=f"spacing of {frames.tempo:.0f} BPM"
+    )
+    onset.set(xlabel="time (s)", ylim=(0, 1.4 * frames.onset_strength.max() + 1e-9))
+    onset.legend(fontsize="small", ncols=2, loc="upper right")
+    for ax in axes:
+        ax.set_xlim(0, seconds)
+        ax.label_outer()
+    return axes
+
+
+def correlations(table: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw the correlations between the columns of a table, in their order.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One column per feature; at most a few dozen can be read.
+    ax : Axes
+    """
+    limits = {"vmin": -1, "vmax": 1, "cmap": "RdBu_r"}
+    sns.heatmap(table.corr(), ax=ax, square=True, cbar_kws={"label": "correlation", "shrink": 0.7}, **limits)
+    ax.tick_params(labelsize=6)
+    return ax
+
+
+def differences(relative: pd.Series, ax: Axes, *, limit: float) -> Axes:
+    """Draw relative differences on a logarithmic axis, one dot per column, and the limit they must keep.
+
+    Parameters
+    ----------
+    relative : pandas.Series
+        At least 0; an exact zero is drawn at the left edge.
+    ax : Axes
+    limit : float
+        Drawn as a line.
+    """
+    smallest = relative[relative > 0].min() if (relative > 0).any() else limit * 1e-3
+    shown = relative.clip(lower=smallest / 3)
+    ax.plot(shown, range(len(shown)), "o", color=palette(1)[0], markersize=4)
+    ax.axvline(limit, color="0.4", linestyle="--", label=f"limit {limit:.0%}")
+    ax.set(xscale="log", xlabel="median relative difference", yticks=range(len(shown)), yticklabels=shown.index)
+    ax.tick_params(axis="y", labelsize=6)
+    ax.legend(loc="lower right")
+    ax.invert_yaxis()
     return ax

@@ -1,16 +1,20 @@
 """Result rows: one tidy row per measured value, with the provenance that lets a reader trace it."""
 
+import base64
+import html
+import io
 import json
 import os
 import platform
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
 from vae_lib import checks, metrics, store
@@ -215,19 +219,23 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
     return found.iloc[0]
 
 
-def table(rows: pd.DataFrame, *, space: str, caption: str, names: Mapping[str, str] | None = None) -> Styler:
+def table(
+    rows: pd.DataFrame, *, space: str, caption: str, by: str = "model", names: Mapping[str, str] | None = None
+) -> Styler:
     """Lay rows out for reading: a line per model, a column per metric, and under each score its chance level and p.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Result rows that differ in model and metric only, once `space` is chosen.
+        Result rows that differ in metric and in the column `by` only, once `space` is chosen.
     space : str
         "labels", "native" or "common".
     caption : str
         What stands above the table.
-    names : mapping of model to str, optional
-        What to call the models, in the order to show; all of them by default.
+    by : str
+        Column whose values get a line each: "model", "corpus" …
+    names : mapping of these values to str, optional
+        What to call them, in the order to show; all of them by default.
 
     Returns
     -------
@@ -237,15 +245,15 @@ def table(rows: pd.DataFrame, *, space: str, caption: str, names: Mapping[str, s
     """
     rows = rows[rows["space"] == space]
     rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
-    names = names or {model: model for model in rows["model"].unique()}
+    names = names or {value: value for value in rows[by].unique()}
     cells: dict[str, dict[str, str]] = {}
     for metric in [name for name in METRICS if name in set(rows["metric"])]:
         title = f"{METRICS[metric].title} {'↑' if METRICS[metric].greater_is_better else '↓'}"
-        for model in names:
-            row = select(rows, model=model, metric=metric)
+        for value, name in names.items():
+            row = select(rows, **{by: value, "metric": metric})
             score = f"{_number(row['mean'])} ± {_number(row['sd'])}"
             chance = f"chance {_number(row['chance'])}, p {_number(row['p_value'])}"
-            cells.setdefault(title, {})[names[model]] = f"{score}\n{chance}"
+            cells.setdefault(title, {})[name] = f"{score}\n{chance}"
     return styled(pd.DataFrame(cells, index=list(names.values())), caption=caption)
 
 
@@ -254,6 +262,47 @@ def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
     style = frame.style.set_caption(caption).set_properties(**{"white-space": "pre-line"})
     style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
     return style.set_uuid(store.content_hash(frame.to_json(), caption)[:8])
+
+
+def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
+    """Tell what each corpus holds: one column per corpus, one line per kind of thing; a dash where it has none."""
+    facts = {}
+    for corpus in corpora:
+        tracks, labels = corpus.tracks, corpus.labels
+        facts[corpus.name] = {
+            "tracks": len(corpus),
+            "genres": tracks["genre"].nunique() if "genre" in labels else None,
+            "languages": ", ".join(tracks["language"].unique()) if "language" in labels else None,
+            "known artists": tracks["artist"].nunique() if "artist" in tracks else None,
+            "in the fault-filtered split": tracks["fault_filtered"].sum() if "fault_filtered" in tracks else None,
+            "features": None if corpus.features is None else corpus.features.shape[1],
+            "log-mel image": None if corpus.log_mel is None else "{} × {}".format(*corpus.log_mel.shape[1:]),
+            "lyric dimensions": None if corpus.lyrics is None else corpus.lyrics.shape[1],
+        }
+    return pd.DataFrame(facts).map(lambda value: "–" if value is None else str(value))
+
+
+def player(y: np.ndarray, *, sample_rate: int, caption: str) -> HTML:
+    """Give a player for a signal, compressed and inside the page, so that it also plays from disk.
+
+    Parameters
+    ----------
+    y : array of float, shape (samples,)
+        Full scale is −1 to 1.
+    sample_rate : int
+        In Hz.
+    caption : str
+        What one hears; read out by screen readers and shown below.
+    """
+    import soundfile
+
+    compressed = io.BytesIO()
+    soundfile.write(compressed, np.clip(y, -1, 1), sample_rate, format="MP3")
+    data, text = base64.b64encode(compressed.getvalue()).decode(), html.escape(caption)
+    return HTML(
+        f'<figure><audio controls aria-label="{text}" src="data:audio/mpeg;base64,{data}"></audio>'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
 
 
 def provenance_table(path: Path | str) -> Styler:
