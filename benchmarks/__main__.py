@@ -2,7 +2,8 @@
 
 Each module of this folder has a function ``rows(data_home)`` that returns a list of rows: ``name``, ``ours_s`` and
 ``usual_s`` (seconds per item, medians), ``ratio`` (usual / ours, the median over items measured in turn), ``peak_mib``
-(largest additional memory of ours) and ``n`` (items). They are printed and written to ``_build/bench.json``.
+(largest additional memory of ours) and ``n`` (items). They are printed and written to ``_build/bench.json``. A module
+may also have a function ``details(data_home)``: where our time goes, as a table of ``ms`` and ``share``, printed.
 """
 
 import argparse
@@ -32,16 +33,22 @@ def main() -> None:
         parser.error(f"unknown benchmark {unknown[0]!r}, known are {', '.join(known)}")
 
     collected = []
-    print(f"{'':<46} {'ours':>10} {'usual':>10} {'ratio':>7} {'peak MiB':>9} {'n':>4}")
+    print(f"{'':<46} {'ours':>10} {'usual':>10} {'ratio':>7} {'ours/s':>7} {'peak MiB':>9} {'n':>4}")
     for name in options.names or known:
-        for row in importlib.import_module(f"benchmarks.{name}").rows(options.data_home):
+        module = importlib.import_module(f"benchmarks.{name}")
+        for row in module.rows(options.data_home):
             collected.append(row)
             peak = "" if row["peak_mib"] is None else f"{row['peak_mib']:.0f}"
             print(
                 f"{row['name']:<46} {1e3 * row['ours_s']:>7.1f} ms {1e3 * row['usual_s']:>7.1f} ms "
-                f"{row['ratio']:>6.1f}× {peak:>9} {row['n']:>4}",
+                f"{row['ratio']:>6.1f}× {1 / row['ours_s']:>7.1f} {peak:>9} {row['n']:>4}",
                 flush=True,
             )
+        if hasattr(module, "details"):
+            print(f"\n{name}: where our time goes")
+            for step, row in module.details(options.data_home).iterrows():
+                print(f"  {step:<44} {row['ms']:>7.2f} ms {row['share']:>10.0%}")
+            print()
     write_json(ROOT / "_build" / "bench.json", collected)
     print("written to _build/bench.json")
 

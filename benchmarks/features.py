@@ -3,13 +3,20 @@
 The two are timed in turn on the same tracks, so that whatever else the machine does falls on both.
 """
 
+import cProfile
+import pstats
 import statistics
 import tempfile
 import time
 import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import soundfile
 
 from vae_lib import features
 
@@ -72,7 +79,7 @@ def signals(data_home: Path | None, *, n: int) -> list[np.ndarray]:
     return [features.load_audio(paths[i]) for i in np.linspace(0, len(paths) - 1, n).astype(int)]
 
 
-def peak_mib(function: object, *arguments: object) -> float:
+def peak_mib(function: Callable, *arguments: object) -> float:
     """Largest memory that a call holds in addition to what was there, in MiB."""
     tracemalloc.start()
     try:
@@ -80,6 +87,49 @@ def peak_mib(function: object, *arguments: object) -> float:
         return tracemalloc.get_traced_memory()[1] / 2**20
     finally:
         tracemalloc.stop()
+
+
+def in_turn(items: list, ours: Callable, usual: Callable) -> dict:
+    """Time both on each item, one after the other; the times of a row."""
+    seconds = {ours: [], usual: []}
+    for item in items:
+        for function, spent in seconds.items():
+            start = time.perf_counter()
+            function(item)
+            spent.append(time.perf_counter() - start)
+    return {
+        "ours_s": statistics.median(seconds[ours]),
+        "usual_s": statistics.median(seconds[usual]),
+        "ratio": statistics.median(b / a for a, b in zip(seconds[ours], seconds[usual], strict=True)),
+        "n": len(items),
+    }
+
+
+def ours_in_segments(y: np.ndarray) -> object:
+    """The track and its ten segments from one pass over its frames."""
+    frames = features.frame_features(y, pad_mode="constant")
+    return features.summarise(frames), features.log_mel_image(frames.mel), features.summarise_segments(frames)
+
+
+def usual_in_segments(y: np.ndarray) -> object:
+    """The track, and then each of ten pieces as if it were a track."""
+    return usual(y), [usual(piece) for piece in np.array_split(y, features.SEGMENTS)]
+
+
+@contextmanager
+def files(tracks: list[np.ndarray], *, times: int) -> Iterator[list[Path]]:
+    """FLAC files of the tracks; a further copy of a track starts somewhere else, as an equal file costs nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / f"{i}.flac" for i in range(times * len(tracks))]
+        for i, path in enumerate(paths):
+            soundfile.write(path, np.roll(tracks[i % len(tracks)], 1000 * i), features.SAMPLE_RATE)
+        yield paths
+
+
+def extract_files(paths: list[Path], *, workers: int) -> None:
+    """Extract into an empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        features.extract_to(folder, paths, ids=[path.stem for path in paths], workers=workers, progress=False)
 
 
 def rows(data_home: Path | None = None, *, n: int = 12) -> list[dict]:
@@ -92,49 +142,39 @@ def rows(data_home: Path | None = None, *, n: int = 12) -> list[dict]:
     n : int
         Number of tracks.
     """
-    import soundfile
-
     tracks = signals(data_home, n=n)
-    usual(tracks[0]), features.extract(tracks[0], pad_mode="constant")  # compiles and fills the caches of both
-    ours_s, usual_s = [], []
-    for y in tracks:
-        for function, seconds in ((lambda y: features.extract(y, pad_mode="constant"), ours_s), (usual, usual_s)):
-            start = time.perf_counter()
-            function(y)
-            seconds.append(time.perf_counter() - start)
+    ours = partial(features.extract, pad_mode="constant")
+    usual(tracks[0]), ours(tracks[0])  # compiles and fills the caches of both
     result = [
-        {
-            "name": "features of a 30-s track, one thread",
-            "ours_s": statistics.median(ours_s),
-            "usual_s": statistics.median(usual_s),
-            "ratio": statistics.median(b / a for a, b in zip(ours_s, usual_s, strict=True)),
-            "peak_mib": peak_mib(features.extract, tracks[0]),
-            "n": n,
-        }
+        {"name": "features of a 30-s track", "peak_mib": peak_mib(ours, tracks[0])} | in_turn(tracks, ours, usual),
+        {"name": "features of a track and its 10 segments", "peak_mib": peak_mib(ours_in_segments, tracks[0])}
+        | in_turn(tracks[:: n // 4 or 1], ours_in_segments, usual_in_segments),
     ]
+    with files(tracks, times=4) as paths:
+        extract_files(paths[:8], workers=2)  # starts the workers
+        row = in_turn([paths] * 3, partial(extract_files, workers=2), partial(extract_files, workers=1))
+        held = peak_mib(partial(extract_files, workers=2), paths)
+    row |= {key: row[key] / len(paths) for key in ("ours_s", "usual_s")}
+    name = "features of a file, 2 workers against 1"
+    return [*result, {"name": name, "peak_mib": held} | row | {"n": len(paths)}]
 
-    with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{i}.flac" for i in range(n)]
-        for path, y in zip(paths, tracks, strict=True):
-            soundfile.write(path, y, features.SAMPLE_RATE)
 
-        def files(workers: int, times: int = 4) -> float:
-            start = time.perf_counter()
-            features.extract_many(
-                paths * times, ids=[str(i) for i in range(n * times)], workers=workers, progress=False
-            )
-            return (time.perf_counter() - start) / (n * times)
-
-        files(2)  # starts the workers
-        one, two = files(1), files(2)
-    result.append(
-        {
-            "name": "features of a file, two workers against one",
-            "ours_s": two,
-            "usual_s": one,
-            "ratio": one / two,
-            "peak_mib": None,
-            "n": 4 * n,
-        }
-    )
-    return result
+def details(data_home: Path | None = None, *, n: int = 12) -> pd.DataFrame:
+    """Where the time goes that one worker spends on a file: index ``step``, columns ``ms`` and ``share``."""
+    with files(signals(data_home, n=n), times=1) as paths, tempfile.TemporaryDirectory() as folder:
+        profile = cProfile.Profile()
+        profile.runcall(features.extract_to, folder, paths, ids=[path.stem for path in paths], progress=False)
+    opened = {"_extract_file", "load_audio", "frame_features"}  # shown by what they call
+    seconds = {}
+    for (_, _, name), (_, _, own, total, callers) in pstats.Stats(profile).stats.items():
+        if name in opened:
+            seconds[f"{name} itself"] = own
+        elif name in {"_file_hash", "_write"}:
+            seconds[name] = total
+        else:
+            inside = sum(call[3] for (_, _, caller), call in callers.items() if caller in opened)
+            seconds[name] = seconds.get(name, 0) + inside
+    ms = (1e3 * pd.Series(seconds) / len(paths)).sort_values(ascending=False)
+    small = ms < 0.01 * ms.sum()
+    ms = pd.concat([ms[~small], pd.Series({"the rest": ms[small].sum()})])
+    return pd.DataFrame({"ms": ms, "share": ms / ms.sum()}).rename_axis("step")

@@ -150,7 +150,7 @@ def test_nothing_is_read_from_a_damaged_file(tmp_path):
         with pytest.raises(ParameterError, match="1 of 2 rows are missing, because a file is gone or damaged"):
             store.read_rows(tmp_path, ["c", "a"], columns=["x"])
     assert store.read_rows(tmp_path, ["b", "a", "b"], columns=["x"])["x"].tolist() == [2, 1, 2]
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="is damaged") as warned:
         assert store.stored_keys(tmp_path) == {"a", "b"}
     for warning, name in zip(warned, ["0.parquet", path.name], strict=True):
         assert f"{name} is damaged and was removed" in str(warning.message)
