@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
@@ -84,6 +84,9 @@ def test_a_value_that_is_already_there_keeps_its_notation():
             "shuffle": st.booleans(),
         }
     )
+)
+@example(
+    {"profile": "\x85\u2028", "epochs": 0, "beta": 0.0, "weights": [], "layers": (), "limit": None, "shuffle": True}
 )
 def test_whatever_is_folded_is_what_the_notebook_runs_with(values):
     folded = execute.fold(CELL, values)

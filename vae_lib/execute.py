@@ -80,7 +80,7 @@ def parse_parameters(source: str, name: str) -> dict[str, Parameter]:
         statements = ast.parse(source).body
     except SyntaxError as error:
         raise ParameterError(f"{name}, parameters cell, line {error.lineno}: {error.msg}") from None
-    lines = source.splitlines()
+    lines = [line.decode() for line in source.encode().splitlines()]  # of bytes: at line ends only, as Python counts
     found: dict[str, Parameter] = {}
     for statement in statements:
         where = f"{name}, parameters cell, line {statement.lineno}"
