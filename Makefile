@@ -35,7 +35,7 @@ PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 LIBRARY := $(wildcard vae_lib/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup embed book render test lab bench lock references clean
+.PHONY: help setup data embed book render test lab bench lock references clean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -116,8 +116,11 @@ references: $(READY)  ## regenerate the nbval references from the smoke book
 lab: $(READY)  ## open the clean notebooks in JupyterLab
 	@$(BIN)/jupyter lab book
 
-embed: $(READY)  ## derive data/gtzan_mini again from the audio: make embed DATA_HOME=folder
-	@$(BIN)/python data/rebuild.py gtzan-mini
+data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
+	@$(BIN)/python -m vae_lib.download $(CORPUS)
+
+embed: $(READY)  ## derive the embedded corpora again from audio and lyrics: make embed DATA_HOME=folder CORPUS=name
+	@set -e; for name in $(or $(CORPUS),gtzan-mini songs-en-de lyrics-bn-en); do $(BIN)/python data/rebuild.py $$name; done
 
 bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks

@@ -1,78 +1,69 @@
-"""Compute an embedded corpus anew from its audio: ``python data/rebuild.py gtzan-mini --data-home DIR``.
+"""Compute an embedded corpus anew: ``python data/rebuild.py songs-en-de --data-home DIR``.
 
-The audio stays where it is; what is written are features, coarse log-mel images and facts about the tracks.
+The audio and the words stay where they are; what is written are features, coarse log-mel images, lyric vectors and
+facts about the tracks.
 """
 
 import argparse
 import hashlib
-import io
 import os
+import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import soundfile
 
-from vae_lib import corpus, features
+from vae_lib import corpus, download, features, lyrics, store
 from vae_lib.checks import ParameterError
 
 HERE = Path(__file__).resolve().parent
+DIMENSIONS = 64  # of the lyric vectors
+
+LANGUAGES = {"en": "english", "de": "german"}
+# Names that can be set in any font; the Bengali ones are kept in a column of their own.
+GENRES = {
+    "আধুনিক বাংলা গান": "adhunik",
+    "ফোক গান": "folk",
+    "রবীন্দ্রসঙ্গীত": "rabindrasangeet",
+    "নজরুলগীতি": "nazrulgeeti",
+    "দেশাত্মবোধক গান": "patriotic",
+    "R&B": "r&b",
+    "rap & hip hop": "hiphop",
+    "country": "country",
+    "rock": "rock",
+}
 
 
-def wav_sha256(path: Path) -> str:
-    """SHA-256 of the 16-bit WAV file that a lossless copy was made from.
-
-    A FLAC file decodes to the very samples of the WAV; writing these again gives the WAV, byte by byte.
-    """
-    samples, sample_rate = soundfile.read(path, dtype="int16")
-    wav = io.BytesIO()
-    soundfile.write(wav, samples, sample_rate, format="WAV", subtype="PCM_16")
-    return hashlib.sha256(wav.getvalue()).hexdigest()
-
-
-def artists_and_titles(path: Path) -> pd.DataFrame:
-    """Sturm's index of GTZAN: index ``track_id``, columns ``artist`` and ``title``, missing where nobody knows them."""
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.strip() and not line.startswith("##"):
-            file, artist, title = (field.strip() or None for field in line.split(":::"))
-            rows.append((Path(file).stem, artist, title))
-    return pd.DataFrame(rows, columns=["track_id", "artist", "title"]).set_index("track_id")
+def gtzan(data_home: Path) -> pd.DataFrame:
+    """Published SHA-256 and fault-filtered split of the 1000 tracks: what `vae_lib.download.published` reads."""
+    sums = pd.read_csv(_needed(data_home / "gtzan" / "wav_sha256.csv"), dtype=str)
+    ids = sums["file"].str.removesuffix(".wav").rename("track_id")
+    table = sums.set_index(ids)[["sha256"]].sort_index()
+    for split in ("train", "valid", "test"):
+        path = _needed(data_home / "gtzan" / f"fault_filtered_{split}.txt")
+        table.loc[[Path(line).stem for line in path.read_text(encoding="utf-8").split()], "fault_filtered"] = split
+    return table
 
 
 def gtzan_mini(data_home: Path, *, workers: int = 1, progress: bool = True) -> tuple[corpus.Corpus, pd.DataFrame]:
     """The corpus, and the files that could not be used (index ``track_id``, columns ``path`` and ``reason``)."""
-    audio = sorted((data_home / "gtzan_mini" / "genres").glob("*/*.flac"))
+    folder = data_home / "gtzan_mini" / "genres"
+    audio = {path.stem: path for suffix in (".wav", ".flac") for path in sorted(folder.glob(f"*/*{suffix}"))}
     if not audio:
-        raise ParameterError(f"no audio found: {data_home} must hold gtzan_mini/genres/GENRE/*.flac")
-    facts, sums = data_home / "gtzan" / "artist_title_index.txt", data_home / "gtzan" / "wav_sha256.csv"
-    for path in (facts, sums):
-        if not path.is_file():
-            raise ParameterError(f"{path}: no such file")
-    published = pd.read_csv(sums).set_index("file")["sha256"].rename(index=lambda file: Path(file).stem)
-
-    computed, log_mel, report = features.extract_many(
-        audio, ids=[path.stem for path in audio], workers=workers, progress=progress
-    )
-    by_id = {path.stem: path for path in audio}
-    tracks = pd.DataFrame({"genre": [by_id[i].parent.name for i in computed.index]}, index=computed.index)
-    tracks = tracks.astype({"genre": "category"}).join(artists_and_titles(facts))
-    tracks["audio"] = [by_id[i].relative_to(data_home).as_posix() for i in tracks.index]
-    tracks["sha256"] = [wav_sha256(by_id[i]) for i in tracks.index]
-
-    other = tracks.index[tracks["sha256"] != published.reindex(tracks.index)]
-    reasons = pd.DataFrame({"path": [str(by_id[i]) for i in other], "reason": "is not the published recording"}, other)
-    report = pd.concat([report, reasons])
-    kept = ~tracks.index.isin(other)
-    tracks = tracks[kept].sort_index()
-    tracks["genre"] = tracks["genre"].cat.remove_unused_categories()
-    order = computed.index.get_indexer(tracks.index)
-    return (
+        raise ParameterError(f"no audio found: {data_home} must hold gtzan_mini/genres/GENRE/*.flac or *.wav")
+    ids = pd.Index(sorted(audio), name="track_id")
+    genres = pd.Categorical([audio[track_id].parent.name for track_id in ids])
+    tracks = pd.DataFrame({"genre": genres}, index=ids)
+    tracks = tracks.join(corpus.artists_and_titles(data_home / "gtzan" / "artist_title_index.txt"))
+    tracks["audio"] = [audio[track_id].relative_to(data_home).as_posix() for track_id in ids]
+    tracks = tracks.join(corpus.gtzan_facts(ids))
+    built, report = _with_features(
         corpus.Corpus(
             name="gtzan-mini",
             tracks=tracks,
-            features=computed.iloc[order],
-            log_mel=log_mel[order],
+            audio_folder=data_home,
             source=(
                 "Computed from tracks .00000 to .00009 of each genre of GTZAN (Tzanetakis and Cook, 2002), the "
                 "selection that is distributed as gtzan_mini; artists and titles from the index of B. L. Sturm (2012)."
@@ -81,31 +72,153 @@ def gtzan_mini(data_home: Path, *, workers: int = 1, progress: bool = True) -> t
                 "GTZAN comes without a licence and its recordings belong to their owners; here are summaries of them, "
                 "no audio."
             ),
-            feature_version=features.VERSION,
-            parameters=features.PARAMETERS,
         ),
-        report,
+        workers=workers,
+        progress=progress,
+    )
+    right = [_wav_sha256(audio[i]) == sha256 for i, sha256 in built.tracks["sha256"].items()]
+    other = built.tracks.index[~np.array(right)]
+    reasons = pd.DataFrame(
+        {"path": [str(audio[i]) for i in other], "reason": "is not the published recording"}, index=other
+    )
+    return built.select(np.array(right)), pd.concat([report, reasons])
+
+
+def songs_en_de(data_home: Path, *, workers: int = 1, progress: bool = True) -> tuple[corpus.Corpus, pd.DataFrame]:
+    """The corpus, and the files that could not be used."""
+    path = _needed(data_home / "songs_en_de" / "tracks.csv")
+    table = _read(path, ["track_id", "audio", "title", "artist", "genre", "language", "lyrics"]).set_index("track_id")
+    table = table.sort_index()
+    table["audio"] = "songs_en_de/" + table["audio"]
+    tracks = pd.DataFrame(
+        {
+            "genre": pd.Categorical(table["genre"]),
+            "language": pd.Categorical(table["language"].map(LANGUAGES)),
+            **table[["artist", "title", "audio"]],
+            "sha256": [store.file_sha256(_needed(data_home / audio)) for audio in table["audio"]],
+        },
+        index=table.index,
+    )
+    built, report = _with_features(
+        corpus.Corpus(
+            name="songs-en-de",
+            tracks=tracks,
+            texts=table["lyrics"],
+            audio_folder=data_home,
+            source=(
+                "Computed from 200 clips of 30 seconds with their lyrics, English and German, from the GitHub "
+                "repository tanzim-rahman/vae-music-clustering."
+            ),
+            licence=(
+                "Commercial previews and lyrics without a licence; recordings and words belong to their owners. Here "
+                "are summaries of them, neither audio nor text."
+            ),
+        ),
+        workers=workers,
+        progress=progress,
+    )
+    return _with_lyrics(built), report
+
+
+def lyrics_bn_en(data_home: Path, *, workers: int = 1, progress: bool = True) -> tuple[corpus.Corpus, pd.DataFrame]:
+    """The corpus; there are no files that could fail."""
+    path = _needed(data_home / "lyrics_bn_en" / "songs.csv")
+    table = _read(path, ["song", "artist", "genre", "language", "lyrics"])
+    unknown = table.loc[~table["genre"].isin(list(GENRES)), "genre"]
+    if len(unknown):
+        raise ParameterError(f"{path}, song {unknown.index[0] + 1}: genre {unknown.iloc[0]!r} has no name here")
+    number = table.groupby("language").cumcount()
+    table.index = pd.Index([f"{language}.{n:03d}" for language, n in zip(table["language"], number, strict=True)])
+    table = table.sort_index().rename_axis("track_id")
+    tracks = pd.DataFrame(
+        {
+            "genre": pd.Categorical(table["genre"].map(GENRES)),
+            "language": pd.Categorical(table["language"]),
+            "artist": table["artist"],
+            "title": table["song"],
+            "genre_bengali": table["genre"].where(table["language"] == "bangla"),
+        },
+        index=table.index,
+    )
+    words = corpus.Corpus(
+        name="lyrics-bn-en",
+        tracks=tracks,
+        texts=table["lyrics"],
+        source="Computed from 450 lyrics, 250 Bangla and 200 English, that a public coursework repository collected.",
+        licence="No licence is stated and the words belong to their owners; here are vectors of them, no text.",
+    )
+    return _with_lyrics(words), pd.DataFrame(columns=["path", "reason"])
+
+
+def _needed(path: Path) -> Path:
+    if not path.is_file():
+        raise ParameterError(f"{path}: no such file")
+    return path
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""], encoding="utf-8")
+    absent = [column for column in columns if column not in table]
+    if absent:
+        raise ParameterError(f"{path}: must have a column {absent[0]}, got {', '.join(table)}")
+    return table[columns]
+
+
+def _wav_sha256(path: Path) -> str:
+    return hashlib.sha256(download.as_wav(path.read_bytes())).hexdigest()
+
+
+def _with_features(music: corpus.Corpus, *, workers: int, progress: bool) -> tuple[corpus.Corpus, pd.DataFrame]:
+    computed, log_mel, report = features.extract_many(
+        music.audio_paths(), ids=music.tracks.index, workers=workers, progress=progress
+    )
+    parameters = features.PARAMETERS | {"versions": _versions("numpy", "scipy", "soundfile", "soxr")}
+    return music.with_features(computed, log_mel, version=features.VERSION, parameters=parameters), report
+
+
+def _with_lyrics(music: corpus.Corpus) -> corpus.Corpus:
+    parameters = {"method": "lsa", "dimensions": DIMENSIONS, "seed": 0}
+    return music.with_lyrics(
+        lyrics.embed(music.texts, **parameters),
+        parameters=parameters | {"version": lyrics.VERSION, "versions": _versions("numpy", "scipy", "scikit-learn")},
     )
 
 
-CORPORA = {"gtzan-mini": (gtzan_mini, HERE / "gtzan_mini")}
+def _versions(*packages: str) -> dict[str, str]:
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+
+
+CORPORA = {
+    "gtzan-mini": (gtzan_mini, HERE / "gtzan_mini"),
+    "lyrics-bn-en": (lyrics_bn_en, HERE / "lyrics_bn_en"),
+    "songs-en-de": (songs_en_de, HERE / "songs_en_de"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, 1 after bad input, or 2 where files were skipped and nothing was written."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("name", choices=sorted(CORPORA), help="which corpus")
-    parser.add_argument("--data-home", type=Path, help="folder of the audio (default: the variable DATA_HOME)")
-    parser.add_argument("--output", type=Path, help="folder to write (default: the embedded one)")
+    parser.add_argument(
+        "name", choices=["gtzan", *CORPORA], help="which corpus; gtzan: the table of its published sums"
+    )
+    parser.add_argument("--data-home", type=Path, help="folder of the music (default: the variable DATA_HOME)")
+    parser.add_argument("--output", type=Path, help="where to write (default: the embedded one)")
     parser.add_argument("--workers", type=int, default=2, help="processes side by side (default: %(default)s)")
     parser.add_argument("--partial", action="store_true", help="write the corpus even if files had to be skipped")
     options = parser.parse_args(arguments)
-    build, output = CORPORA[options.name]
-    output = options.output or output
     data_home = options.data_home or Path(os.environ.get("DATA_HOME") or "")
     if data_home == Path():
-        parser.error("give --data-home DIR or set DATA_HOME: the folder that holds the audio")
+        parser.error("give --data-home DIR or set DATA_HOME: the folder that holds the music")
     try:
+        if options.name == "gtzan":
+            output = options.output or HERE / "gtzan" / "index.csv"
+            table = gtzan(data_home)
+            with store.replacing(output) as temporary:
+                table.to_csv(temporary, lineterminator="\n")
+            print(f"{len(table)} sums written to {output}")
+            return 0
+        build, output = CORPORA[options.name]
+        output = options.output or output
         built, report = build(data_home, workers=options.workers)
         for track_id, row in report.iterrows():
             print(f"skipped {track_id}: {row['reason']}", file=sys.stderr)

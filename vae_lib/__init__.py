@@ -7,8 +7,9 @@ The library is a stack of floors; a module imports only from floors below it (th
     train  | cluster
     models
     networks
-    elbo   | metrics | features
-    corpus
-    store
+    elbo   | metrics | features | lyrics
+    corpus | frames
+    download | manifest | synth
+    store  | audio
     checks
 """
