@@ -5,6 +5,7 @@ import pytest
 import soundfile
 from conftest import load_script
 
+from vae_lib import audio
 from vae_lib.audio import SAMPLE_RATE, AudioError, load_audio
 
 clip = load_script("benchmarks/features.py").clip
@@ -88,3 +89,20 @@ def test_a_wav_that_was_streamed_is_read(write):
     content[at : at + 4] = b"\xff" * 4  # what a program leaves that could not know the length
     path.write_bytes(content)
     assert len(load_audio(path)) == 3 * SAMPLE_RATE
+
+
+def test_a_flac_without_a_length_is_refused(write):
+    path = write("streamed.flac")
+    content = bytearray(path.read_bytes())
+    content[21] &= 0xF0
+    content[22:26] = bytes(4)  # the number of samples, 0: unknown
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"streamed\.flac: was streamed and does not tell its length, save it anew"):
+        load_audio(path)
+
+
+def test_what_is_too_long_for_a_track_is_refused(write, monkeypatch):
+    monkeypatch.setattr(audio, "MAX_SECONDS", 2.5)
+    with pytest.raises(AudioError, match=r"long\.wav: 3 s long, at most 2\.5 s make a track"):
+        load_audio(write("long.wav"))
+    assert len(load_audio(write("short.wav", clip(2.5)))) == 2.5 * SAMPLE_RATE

@@ -9,7 +9,10 @@ from vae_lib.checks import ParameterError, count
 
 SAMPLE_RATE = 22_050  # Hz
 MIN_SECONDS = 1.0  # shorter audio has no tempo and hardly a timbre
+MAX_SECONDS = 3600.0  # longer audio is no track, and its spectrum would take gigabytes
 SILENCE = 1e-4  # a signal that swings by less than this (full scale is 2) is silent: about −86 dB
+
+_UNKNOWN = 2**63 - 1  # libsndfile's length of a FLAC that was written to a pipe; it cannot be read by parts either
 
 
 class AudioError(ParameterError):
@@ -50,8 +53,9 @@ def load_audio(path: Path | str, *, sample_rate: int = SAMPLE_RATE) -> np.ndarra
     Raises
     ------
     AudioError
-        If the file is missing, empty, no audio, cut short, damaged, silent or shorter than one second; the message
-        names the file and which of these it is. An MP3 without a length in its header cannot be seen to be cut short.
+        If the file is missing, empty, no audio, cut short, damaged, silent, shorter than one second or longer than one
+        hour; the message names the file and which of these it is. An MP3 without a length in its header cannot be seen
+        to be cut short.
     """
     import soundfile
 
@@ -62,6 +66,10 @@ def load_audio(path: Path | str, *, sample_rate: int = SAMPLE_RATE) -> np.ndarra
     try:
         with soundfile.SoundFile(name) as file:
             rate, declared, log = file.samplerate, file.frames, file.extra_info
+            if declared == _UNKNOWN:
+                raise AudioError(f"{path}: was streamed and does not tell its length, save it anew")
+            if declared > MAX_SECONDS * rate:
+                raise AudioError(f"{path}: {declared / rate:.0f} s long, at most {MAX_SECONDS:g} s make a track")
             channels = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         reason = getattr(error, "error_string", None) or error
