@@ -21,6 +21,11 @@ export IPYTHONDIR := $(CURDIR)/_build/cache/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
+# Notebooks run in their own folder: a relative path must mean the same there.
+ifdef DATA_HOME
+override export DATA_HOME := $(if $(filter /%,$(firstword $(DATA_HOME))),$(DATA_HOME),$(CURDIR)/$(DATA_HOME))
+endif
+
 BIN := .venv/bin
 READY := .venv/.ready
 BUILD := _build/$(PROFILE)

@@ -27,11 +27,16 @@ from vae_lib.checks import ParameterError
 
 PAUSE = 2.0  # seconds before the first new attempt after a cut connection, twice as long before each further one
 ATTEMPTS = 5  # in a row that bring nothing
+CHUNK = 2**14  # bytes written at a time; a cut connection loses less than that
 MAX_TRACK = 16 * 2**20  # bytes of one track in an archive; the published ones have 1.4 million
 MAX_TOTAL = 8 * 2**30  # bytes of everything in an archive
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+class ArchiveError(ParameterError):
+    """An archive that is damaged or not safe to unpack."""
 
 
 class Remote(NamedTuple):
@@ -81,7 +86,7 @@ def published() -> pd.DataFrame:
 
 
 def as_wav(data: bytes) -> bytes:
-    """The 16-bit WAV file that a lossless copy (FLAC, AU) was made from, byte by byte.
+    """The 16-bit WAV file that a lossless copy (FLAC, AU) was made from, byte by byte, up to the size of `MAX_TRACK`.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def as_wav(data: bytes) -> bytes:
     import soundfile
 
     try:
-        samples, sample_rate = soundfile.read(io.BytesIO(data), dtype="int16")
+        samples, sample_rate = soundfile.read(io.BytesIO(data), dtype="int16", frames=MAX_TRACK // 2)
         wav = io.BytesIO()
         soundfile.write(wav, samples, sample_rate, format="WAV", subtype="PCM_16")
     except (soundfile.LibsndfileError, OSError) as error:
@@ -138,8 +143,7 @@ def fetch(
     remote = REMOTES[name]
     target = data_home(folder) / remote.folder
     url = url or os.environ.get(remote.variable) or remote.url
-    sums = published()["sha256"]
-    sums = sums[sums.index.str.split(".").str[1].astype(int) < remote.tracks_per_genre].to_dict()
+    sums = _sums(name)
     reasons = {i: "not in the archive" for i in sums if not _is_there(track_path(target, i), sums[i])}
 
     own = target / f"{name}.download"
@@ -156,11 +160,16 @@ def fetch(
         _download(url, own, progress=progress, otherwise=f"{remote.hint} Or put the archive into {target}")
         try:
             reasons = unpack(own, target, sums={i: sums[i] for i in reasons}, progress=progress)
-        except ParameterError:
+        except ArchiveError:
             own.unlink()  # the next run must not meet the same archive
             raise
         own.unlink()
     return reasons
+
+
+def _sums(name: str) -> dict[str, str]:
+    sums = published()["sha256"]
+    return sums[sums.index.str.split(".").str[1].astype(int) < REMOTES[name].tracks_per_genre].to_dict()
 
 
 def _is_there(path: Path, sha256: str) -> bool:
@@ -212,7 +221,7 @@ def _resume(url: str, output_file: str, pooch: object, *, part: Path, progress: 
                     disable=not progress,
                 )
                 with part.open("ab" if resumed else "wb") as file, bar:
-                    for chunk in response.iter_content(2**18):
+                    for chunk in response.iter_content(CHUNK):
                         file.write(chunk)
                         bar.update(len(chunk))
             break
@@ -252,9 +261,11 @@ def unpack(
 
     Raises
     ------
-    ParameterError
+    ArchiveError
         If the archive is damaged, too large, or holds a link, a device or a name that leads out of its folder.
         What was verified up to there stays.
+    ParameterError
+        If a track cannot be written.
     """
     from tqdm import tqdm
 
@@ -267,20 +278,18 @@ def unpack(
                 _check_member(name, kind, archive)
                 total += size
                 if total > MAX_TOTAL:
-                    raise ParameterError(f"{archive}: refused, it holds more than {MAX_TOTAL / 2**30:.0f} GiB")
+                    raise ArchiveError(f"{archive}: refused, it holds more than {MAX_TOTAL / 2**30:.0f} GiB")
                 track_id = PurePosixPath(name).stem
                 if kind != "file" or track_id not in reasons:
                     continue
                 if size > MAX_TRACK:
-                    raise ParameterError(
-                        f"{archive}: refused, {name} has {size} bytes, at most {MAX_TRACK} are allowed"
-                    )
+                    raise ArchiveError(f"{archive}: refused, {name} has {size} bytes, at most {MAX_TRACK} are allowed")
                 reasons[track_id] = _place(read(), track_path(target, track_id), sha256=sums[track_id])
                 if not reasons[track_id]:
                     del reasons[track_id]
                     bar.update()
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error, RuntimeError) as error:
-        raise ParameterError(f"{archive}: cannot be read as an archive: {error}; fetch it again") from None
+        raise ArchiveError(f"{archive}: cannot be read as an archive: {error}; fetch it again") from None
     return reasons
 
 
@@ -303,9 +312,9 @@ def _members(archive: Path) -> Iterator[tuple[str, int, str, Callable[[], bytes]
 def _check_member(name: str, kind: str, archive: Path) -> None:
     parts = name.replace("\\", "/").split("/")
     if kind not in ("file", "folder"):
-        raise ParameterError(f"{archive}: refused, {name!r} is {kind}")
+        raise ArchiveError(f"{archive}: refused, {name!r} is {kind}")
     if parts[0] == "" or ".." in parts or ":" in parts[0]:
-        raise ParameterError(f"{archive}: refused, {name!r} leads out of the archive's folder")
+        raise ArchiveError(f"{archive}: refused, {name!r} leads out of the archive's folder")
 
 
 def _place(data: bytes, path: Path, *, sha256: str) -> str:
@@ -317,8 +326,11 @@ def _place(data: bytes, path: Path, *, sha256: str) -> str:
             return str(error)
         if hashlib.sha256(data).hexdigest() != sha256:
             return "is not the published recording: another SHA-256"
-    with store.replacing(path) as temporary:
-        temporary.write_bytes(data)
+    try:
+        with store.replacing(path) as temporary:
+            temporary.write_bytes(data)
+    except OSError as error:
+        raise ParameterError(f"cannot write {path}: {error.strerror}") from None
     return ""
 
 
@@ -338,9 +350,8 @@ def main(arguments: list[str] | None = None) -> int:
             continue
         for track_id, reason in sorted(reasons.items()):
             print(f"missing {track_id}: {reason}", file=sys.stderr)
-        remote = REMOTES[name]
-        n = 10 * remote.tracks_per_genre
-        print(f"{name}: {n - len(reasons)} of {n} tracks verified in {data_home(options.data_home) / remote.folder}")
+        n, folder = len(_sums(name)), data_home(options.data_home) / REMOTES[name].folder
+        print(f"{name}: {n - len(reasons)} of {n} tracks verified in {folder}")
         complete &= not reasons
     return 0 if complete else 1
 
