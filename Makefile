@@ -83,7 +83,8 @@ $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LI
 	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel)
 .PRECIOUS: $(EXECUTED)
 
-# The embedded corpora that a notebook reads.
+# The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
+$(BUILD)/executed/data.ipynb: $(wildcard data/*/*)
 $(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
 
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
