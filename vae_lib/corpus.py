@@ -656,8 +656,8 @@ def _songs_bn_en(home: Path) -> Corpus:
             f"evanmasrurjaber/CSE425--Neural-Networks--Project at {path}"
         )
     labels, features = _public_table(path)
-    language = labels["language"].map({"eng": "english", "bng": "bangla"}) if "language" in labels else pd.Series()
-    if language.isna().any() or len(language) != len(labels):
+    language = labels.reindex(columns=["language"])["language"].map({"eng": "english", "bng": "bangla"})
+    if language.isna().any():
         raise ParameterError(f"{path}: must have a column language with eng or bng in every row")
     tracks = pd.DataFrame(
         {
