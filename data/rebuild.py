@@ -9,16 +9,19 @@ import hashlib
 import os
 import platform
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import soundfile
 
-from vae_lib import corpus, download, features, lyrics, store
+from vae_lib import corpus, download, features, frames, lyrics, store
 from vae_lib.checks import ParameterError
 
 HERE = Path(__file__).resolve().parent
+EXAMPLE = "country.00000"  # the real track that the data page looks at
 DIMENSIONS = 64  # of the lyric vectors
 
 LANGUAGES = {"en": "english", "de": "german"}
@@ -169,9 +172,14 @@ def _wav_sha256(path: Path) -> str:
 
 
 def _with_features(music: corpus.Corpus, *, workers: int, progress: bool) -> tuple[corpus.Corpus, pd.DataFrame]:
-    computed, log_mel, report = features.extract_many(
-        music.audio_paths(), ids=music.tracks.index, workers=workers, progress=progress
-    )
+    paths = music.audio_paths()
+    computed, log_mel, report = features.extract_many(paths, ids=music.tracks.index, workers=workers, progress=progress)
+    lengths = {
+        i: f"{soundfile.info(path).duration:.2f}"
+        for i, path in zip(music.tracks.index, paths, strict=True)
+        if i in computed.index
+    }
+    music = replace(music, tracks=music.tracks.assign(seconds=pd.Series(lengths)))
     parameters = features.PARAMETERS | {"versions": _versions("numpy", "scipy", "soundfile", "soxr")}
     return music.with_features(computed, log_mel, version=features.VERSION, parameters=parameters), report
 
@@ -195,11 +203,34 @@ CORPORA = {
 }
 
 
+def evidence(data_home: Path) -> None:
+    """Measure what the book shows of audio and tables that it does not hold.
+
+    ``example.npz`` has the features of ten seconds of one track, frame by frame; ``public_check.csv`` says for each
+    column how far the embedded features of GTZAN are from the public table.
+    """
+    track = EXAMPLE.split(".")[0]
+    y = features.load_audio(_needed(data_home / "gtzan_mini" / "genres" / track / f"{EXAMPLE}.flac"))
+    seconds = 10 * features.SAMPLE_RATE
+    frames.write(features.frame_features(y[seconds : 2 * seconds]), HERE / "evidence" / "example.npz")
+
+    ours = corpus.load("gtzan-mini").features
+    table = pd.read_csv(_needed(data_home / "gtzan" / "features_30_sec.csv"))
+    theirs = table.set_index(table["filename"].str.removesuffix(".wav"))
+    columns = list(features.PUBLIC_COLUMNS)
+    relative = (ours[columns] / theirs.loc[ours.index, columns] - 1).abs()
+    check = pd.DataFrame({"median": relative.median(), "worst": relative.max()}).rename_axis("column")
+    with store.replacing(HERE / "evidence" / "public_check.csv") as temporary:
+        check.to_csv(temporary, lineterminator="\n", float_format="%.3g")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns 0, 1 after bad input, or 2 where files were skipped and nothing was written."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
-        "name", choices=["gtzan", *CORPORA], help="which corpus; gtzan: the table of its published sums"
+        "name",
+        choices=["gtzan", *CORPORA, "evidence"],
+        help="which corpus; gtzan: the table of its published sums; evidence: what the data page shows of the audio",
     )
     parser.add_argument("--data-home", type=Path, help="folder of the music (default: the variable DATA_HOME)")
     parser.add_argument("--output", type=Path, help="where to write (default: the embedded one)")
@@ -216,6 +247,10 @@ def main(arguments: list[str] | None = None) -> int:
             with store.replacing(output) as temporary:
                 table.to_csv(temporary, lineterminator="\n")
             print(f"{len(table)} sums written to {output}")
+            return 0
+        if options.name == "evidence":
+            evidence(data_home)
+            print(f"written to {HERE / 'evidence'}")
             return 0
         build, output = CORPORA[options.name]
         output = options.output or output

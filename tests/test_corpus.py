@@ -868,3 +868,24 @@ def test_the_examples_of_the_documentation_are_true():
     ran = doctest.testmod(corpus)
     assert ran.attempted > 0
     assert ran.failed == 0
+
+
+# What was measured on audio and tables that are not held here
+
+
+def test_evidence_is_found_by_name_and_an_unknown_name_lists_what_there_is():
+    assert corpus.evidence("public_check.csv").is_file()
+    with pytest.raises(ParameterError, match=r"file must be one of example\.npz, public_check\.csv, got 'nothing'"):
+        corpus.evidence("nothing")
+
+
+def test_the_embedded_check_says_what_the_tables_say(data_home):
+    table = pd.read_csv(data_home / "gtzan" / "features_30_sec.csv")
+    theirs = table.set_index(table["filename"].str.removesuffix(".wav"))
+    check = pd.read_csv(corpus.evidence("public_check.csv"), index_col="column")
+    ours = corpus.load("gtzan-mini").features[list(check.index)]
+    relative = (ours / theirs.loc[ours.index, list(check.index)] - 1).abs()
+    assert len(check) == 53
+    np.testing.assert_allclose(check["median"], relative.median(), rtol=0.01, atol=1e-14)
+    np.testing.assert_allclose(check["worst"], relative.max(), rtol=0.01, atol=1e-14)
+    assert (check["median"] < 0.01).all()

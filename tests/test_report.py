@@ -117,7 +117,7 @@ def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run
     table = report.table(run.rows, space="labels", names={"raw": "features", "vae": "base VAE"}, caption="Agreement.")
     assert list(table.data.index) == ["features", "base VAE"]
     # p is 1/4 alone, and twice that as one of two
-    assert table.data.loc["base VAE", "ARI ↑"] == "0.300 ± 0.071\nchance 0.000, p 0.500"
+    assert table.data.loc["base VAE", "ARI ↑"] == "0.300 ± 0.071\nchance 0.000\np 0.500"
     assert "Agreement." in table.to_html()
 
 

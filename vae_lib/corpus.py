@@ -50,8 +50,8 @@ class Corpus:
     tracks : DataFrame, n rows
         Index ``track_id``: unique strings in ascending order. Columns of categories are labels, such as ``genre`` and
         ``language``, and none is missing. Others are facts, missing where unknown: ``artist``, ``title``, ``audio``
-        (the file, below `audio_folder`), ``sha256`` (of the published audio file), ``fault_filtered`` and
-        ``duplicate_of`` (see the methods of these names).
+        (the file, below `audio_folder`), ``seconds`` (its length), ``sha256`` (of the published audio file),
+        ``fault_filtered`` and ``duplicate_of`` (see the methods of these names).
     source, licence : str
         One sentence or more each: where the tracks come from, and on what terms.
     features : DataFrame, shape (n, columns), optional
@@ -706,7 +706,7 @@ def synthetic(count: int = 120, *, seed: int = 0, seconds: float = synth.SECONDS
     texts = pd.Series([synth.lyrics(row) for _, row in tracks.iterrows()], index=tracks.index, name="lyrics")
     return Corpus(
         name="synthetic",
-        tracks=tracks.assign(audio=[f"{track_id}.wav" for track_id in tracks.index]),
+        tracks=tracks.assign(audio=[f"{track_id}.wav" for track_id in tracks.index], seconds=seconds),
         texts=texts,
         source=synth.SOURCE,
         licence=synth.LICENCE,
@@ -863,3 +863,16 @@ def from_folder(
         licence=licence,
         audio_folder=folder,
     )
+
+
+def evidence(file: str) -> Path:
+    """Give the path of a file of ``data/evidence``: what was measured on audio and tables that are not held here.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such file; the message lists those there are.
+    """
+    folder = _EMBEDDED / "evidence"
+    checks.one_of(file, "file", sorted(path.name for path in folder.iterdir()))
+    return folder / file

@@ -161,7 +161,9 @@ def contingency(table: pd.DataFrame, ax: Axes) -> Axes:
     return ax
 
 
-def counts(tracks: pd.DataFrame, ax: Axes, *, by: str, hue: str | None = None) -> Axes:
+def counts(
+    tracks: pd.DataFrame, ax: Axes, *, by: str, hue: str | None = None, hues: Sequence[str] | None = None
+) -> Axes:
     """Draw a bar per group with its number of tracks, divided by a second label.
 
     Parameters
@@ -172,17 +174,21 @@ def counts(tracks: pd.DataFrame, ax: Axes, *, by: str, hue: str | None = None) -
     by : str
         Column whose groups get a bar each.
     hue : str, optional
-        Column that divides the bars; it gets a legend.
+        Column that divides the bars; it gets a legend above them.
+    hues : sequence of str, optional
+        All groups of `hue` in any axes of the figure, so that a colour means the same in each.
     """
     table = pd.crosstab(tracks[by], tracks[hue] if hue else pd.Series("", index=tracks.index))
+    hues = list(hues or table.columns) if hue else [""]
     left = np.zeros(len(table))
-    for (name, column), color in zip(table.items(), palette(table.shape[1]), strict=True):
+    for name, column in table.items():
+        color = palette(len(hues))[hues.index(name)] if hue else "0.6"
         ax.barh(range(len(table)), column, left=left, color=color, edgecolor="white", label=name)
         left += column.to_numpy()
     ax.set(yticks=range(len(table)), yticklabels=table.index, xlabel="tracks", ylabel=by)
     ax.invert_yaxis()
     if hue:
-        ax.legend(title=hue, fontsize="small")
+        ax.legend(title=hue, fontsize="small", loc="lower left", bbox_to_anchor=(0, 1), ncols=len(hues))
     return ax
 
 

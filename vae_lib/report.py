@@ -252,8 +252,7 @@ def table(
         for value, name in names.items():
             row = select(rows, **{by: value, "metric": metric})
             score = f"{_number(row['mean'])} ± {_number(row['sd'])}"
-            chance = f"chance {_number(row['chance'])}, p {_number(row['p_value'])}"
-            cells.setdefault(title, {})[name] = f"{score}\n{chance}"
+            cells.setdefault(title, {})[name] = f"{score}\nchance {_number(row['chance'])}\np {_number(row['p_value'])}"
     return styled(pd.DataFrame(cells, index=list(names.values())), caption=caption)
 
 
@@ -273,6 +272,7 @@ def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
             "tracks": len(corpus),
             "genres": tracks["genre"].nunique() if "genre" in labels else None,
             "languages": ", ".join(tracks["language"].unique()) if "language" in labels else None,
+            "seconds per track": f"{pd.to_numeric(tracks['seconds']).median():.0f}" if "seconds" in tracks else None,
             "known artists": tracks["artist"].nunique() if "artist" in tracks else None,
             "in the fault-filtered split": tracks["fault_filtered"].sum() if "fault_filtered" in tracks else None,
             "features": None if corpus.features is None else corpus.features.shape[1],
