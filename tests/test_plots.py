@@ -94,14 +94,14 @@ def test_counts_stack_a_second_label_and_name_it(ax):
 
 def test_features_over_time_show_every_group_over_the_length_of_the_track():
     y = np.sin(2 * np.pi * 440 * np.arange(2 * 22_050) / 22_050)
-    figure, axes = plt.subplots(6, 1)
+    figure, axes = plt.subplots(7, 1)
     plots.features_over_time(features.frame_features(y), axes, seconds=2)
-    assert [ax.get_xlim() for ax in axes] == [(0, 2)] * 6
-    assert [ax.get_ylabel() for ax in axes[:4]] == ["mel band", "chroma", "MFCC", "Hz"]
-    centroid = next(line for line in axes[3].lines if line.get_label() == "centroid")
+    assert [ax.get_xlim() for ax in axes] == [(0, 2)] * 7
+    assert [ax.get_ylabel() for ax in axes[:5]] == ["mel band", "chroma", "MFCC", "contrast", "Hz"]
+    centroid = next(line for line in axes[4].lines if line.get_label() == "centroid")
     assert np.median(centroid.get_ydata()) == pytest.approx(440, rel=0.02)
     plt.close(figure)
-    with pytest.raises(ParameterError, match="axes must be six"):
+    with pytest.raises(ParameterError, match="axes must be seven"):
         plots.features_over_time(features.frame_features(y), axes[:2], seconds=2)
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -144,7 +145,10 @@ def test_a_table_has_a_line_per_corpus_where_asked(run, method):
 
 
 def test_the_overview_tells_what_a_corpus_holds_and_what_not(small_corpus):
-    overview = report.overview([small_corpus])["small"]
+    tracks = small_corpus.tracks.assign(fault_filtered=["train", None] * 6, seconds=["30.00"] * 12)
+    overview = report.overview([replace(small_corpus, tracks=tracks)])["small"]
+    assert overview["in the fault-filtered split"] == "6"
+    assert overview["seconds per track"] == "30"
     assert overview["tracks"] == "12"
     assert overview["genres"] == "3"
     assert overview["log-mel image"] == "4 × 6"

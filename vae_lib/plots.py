@@ -199,14 +199,14 @@ def features_over_time(frames: Frames, axes: Sequence[Axes], *, seconds: float) 
     ----------
     frames : Frames
         From ``features.frame_features``.
-    axes : sequence of six Axes
-        For mel spectrum, chroma, MFCC, spectral shape, loudness and zero crossings, and onsets.
+    axes : sequence of seven Axes
+        For mel spectrum, chroma, MFCC, contrast, spectral shape, levels (loudness, zero crossings, flatness), onsets.
     seconds : float
         Length of the track.
     """
-    if len(axes) != 6:
-        raise checks.ParameterError(f"axes must be six, one per group of features, got {len(axes)}")
-    mel, chroma, mfcc, shape, level, onset = axes
+    if len(axes) != 7:
+        raise checks.ParameterError(f"axes must be seven, one per group of features, got {len(axes)}")
+    mel, chroma, mfcc, contrast, shape, level, onset = axes
     time = np.linspace(0, seconds, len(frames.rms))
     colors = palette(3)
 
@@ -220,6 +220,11 @@ def features_over_time(frames: Frames, axes: Sequence[Axes], *, seconds: float) 
     spread = frames.mfcc[:, 1:] / frames.mfcc[:, 1:].std(axis=0)
     image(mfcc, spread, "MFCC", "RdBu_r", {0: "2", 9: "11", 18: "20"})
 
+    bands = frames.contrast.shape[1]
+    image(
+        contrast, frames.contrast, "contrast", "magma", {0: "1", bands // 2: f"{bands // 2 + 1}", bands - 1: f"{bands}"}
+    )
+
     shape.plot(time, frames.rolloff, color=colors[2], label="roll-off")
     shape.plot(time, frames.spectral_centroid, color=colors[0], label="centroid")
     low, high = (frames.spectral_centroid + sign * frames.spectral_bandwidth / 2 for sign in (-1, 1))
@@ -229,8 +234,9 @@ def features_over_time(frames: Frames, axes: Sequence[Axes], *, seconds: float) 
 
     level.plot(time, frames.rms, color=colors[0], label="RMS (full scale)")
     level.plot(time, frames.zero_crossing_rate, color=colors[1], label="zero crossings (per sample)")
-    level.set(ylim=(0, 1.4 * max(frames.rms.max(), frames.zero_crossing_rate.max())))
-    level.legend(fontsize="small", ncols=2, loc="upper right")
+    level.plot(time, frames.flatness, color=colors[2], label="flatness")
+    level.set(ylim=(0, 1.5 * max(frames.rms.max(), frames.zero_crossing_rate.max(), frames.flatness.max())))
+    level.legend(fontsize="small", ncols=3, loc="upper right")
 
     onset.plot(time, frames.onset_strength, color=colors[0], label="onset strength (dB per frame)")
     beats = np.arange(0, seconds, 60 / frames.tempo) if frames.tempo else []

@@ -274,7 +274,9 @@ def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
             "languages": ", ".join(tracks["language"].unique()) if "language" in labels else None,
             "seconds per track": f"{pd.to_numeric(tracks['seconds']).median():.0f}" if "seconds" in tracks else None,
             "known artists": tracks["artist"].nunique() if "artist" in tracks else None,
-            "in the fault-filtered split": tracks["fault_filtered"].sum() if "fault_filtered" in tracks else None,
+            "in the fault-filtered split": tracks["fault_filtered"].notna().sum()
+            if "fault_filtered" in tracks
+            else None,
             "features": None if corpus.features is None else corpus.features.shape[1],
             "log-mel image": None if corpus.log_mel is None else "{} × {}".format(*corpus.log_mel.shape[1:]),
             "lyric dimensions": None if corpus.lyrics is None else corpus.lyrics.shape[1],
