@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 import soundfile
 
-from vae_lib import report
+from vae_lib import metrics, report
 from vae_lib.checks import ParameterError
-from vae_lib.metrics import Score
+from vae_lib.metrics import Comparison, Score
 
 SCORES = [
-    Score("ari", "labels", np.array([0.25, 0.35]), np.array([0.0, 0.02, -0.02])),
-    Score("silhouette", "native", np.array([0.5, np.nan]), np.array([])),
+    Score("ari", "labels", np.array([0.25, 0.35]), np.array([0.0, 0.02, -0.02]), (0.2, 0.4)),
+    Score("silhouette", "native", np.array([0.5, np.nan]), np.array([]), reason="one cluster"),
 ]
 METHOD = {"model": "vae", "features": "public", "clusterer": "kmeans", "k": 3, "target": "genre", "seconds": 1.5}
 
@@ -41,8 +41,105 @@ def test_what_is_written_is_read_back(run, method):
     assert ari["params"] == {"latent_dim": 4}
     assert np.isnan(report.select(rows, metric="silhouette")["mean"])
     assert report.select(rows, metric="silhouette")["target"] == "none"
+    assert (ari["tracks_low"], ari["tracks_high"]) == (0.2, 0.4)
+    assert (ari["values"], ari["reason"]) == ([0.25, 0.35], "")
+    silhouette = report.select(rows, metric="silhouette")
+    np.testing.assert_array_equal(silhouette["values"], [0.5, np.nan])
+    assert silhouette["reason"] == "one cluster"
+    assert (rows["noise"].tolist(), rows["coverage"].tolist()) == (["none"] * 2, [1.0] * 2)
     assert provenance["corpora"]["small"]["hash"] == method["corpus"].hash
     assert provenance["parameters"] == {"epochs": 3}
+
+
+def test_a_file_without_a_single_defined_value_has_numbers_all_the_same(run, method):
+    run.add(SCORES[1:], **method)
+    rows, _ = report.read(run.write())
+    for name in ("mean", "ci_low", "tracks_low", "chance", "p_value"):
+        assert rows[name].dtype == float
+        assert np.isnan(rows[name]).all()
+
+
+def test_a_clustering_with_noise_has_a_row_for_each_way_to_count_it(run, method):
+    for noise in ("singletons", "cluster"):
+        run.add(SCORES[:1], **method, noise=noise, coverage=0.6)
+    rows, _ = report.read(run.write())
+    assert report.select(rows, noise="singletons")["coverage"] == 0.6
+    with pytest.raises(
+        ParameterError, match="noise must say what the tracks without a cluster count as: coverage is 0"
+    ):
+        run.add(SCORES, **method, coverage=0.6)
+    with pytest.raises(ParameterError, match="noise must be one of none, singletons, cluster, got 'dropped'"):
+        run.add(SCORES, **method, noise="dropped", coverage=0.6)
+
+
+def test_all_result_files_of_a_build_are_collected_with_their_provenance(run, method, tmp_path):
+    run.add(SCORES, **method)
+    run.write()
+    other = report.Run("medium", profile="scratch", epochs=9)
+    other.add(SCORES[1:], **method)
+    copied = other.write().parent.rename(tmp_path / "results")
+    for found in (report.collect(source=copied), report.collect(source=str(copied), notebooks=["easy", "medium"])):
+        rows, provenance = found
+        assert rows["notebook"].tolist() == ["easy", "easy", "medium"]
+        assert rows.index.tolist() == [0, 1, 2]
+        assert rows["mean"].dtype == float
+        assert {name: of["parameters"]["epochs"] for name, of in provenance.items()} == {"easy": 3, "medium": 9}
+    assert set(report.collect(source=copied, notebooks=["medium"])[1]) == {"medium"}
+    run.write()
+    assert report.collect("scratch")[0]["notebook"].tolist() == ["easy", "easy"]
+
+
+def test_what_cannot_be_collected_is_named(run, method, tmp_path):
+    with pytest.raises(ParameterError, match=r"scratch/results has no result files; execute the notebooks first"):
+        report.collect("scratch")
+    run.add(SCORES, **method)
+    run.write()
+    with pytest.raises(ParameterError, match=r"lacks the results of medium, hard, it has those of easy"):
+        report.collect("scratch", notebooks=["easy", "medium", "hard"])
+    with pytest.raises(ParameterError, match="give either profile or source, got profile=None and source=None"):
+        report.collect()
+    with pytest.raises(ParameterError, match="give either profile or source"):
+        report.collect("scratch", source=tmp_path)
+    run.path.with_name("broken.json").write_text("{")
+    with pytest.raises(ParameterError, match=r"broken\.json is not a result file"):
+        report.collect("scratch")
+
+
+def test_methods_are_compared_seed_by_seed_from_a_result_file(run, method):
+    better, worse = (SCORES[0]._replace(values=np.array(values)) for values in ([0.5, 0.6, 0.8], [0.2, 0.5, 0.6]))
+    run.add([better], **method)
+    run.add([worse], **method | {"model": "raw"})
+    run.add([worse], **method | {"model": "raw", "target": "language"})
+    rows, _ = report.read(run.write())
+    vae, raw = (report.select(rows, model=model, target="genre") for model in ("vae", "raw"))
+    assert report.compare(vae, raw) == metrics.compare(better, worse)
+    assert report.compare(vae, raw, paired=False) == metrics.compare(better, worse, paired=False)
+    with pytest.raises(ParameterError, match="these differ in target: 'genre' and 'language'"):
+        report.compare(vae, report.select(rows, target="language"))
+
+
+def test_claims_are_shown_with_what_speaks_for_them():
+    def claim(difference, p_value):
+        return Comparison("ari", "labels", difference, difference - 0.1, difference + 0.1, p_value, 0.9, (10, 10))
+
+    claims = {
+        "up": claim(0.2, 0.01),
+        "down": claim(-0.2, 0.002),
+        "maybe": claim(0.05, 0.04),
+        "constant": claim(0.2, np.nan),
+    }
+    table = report.claims_table(claims, caption="Claims.").data
+    assert table["verdict"].to_dict() == {
+        "up": "supported", "down": "the reverse holds", "maybe": "supported", "constant": "not testable",
+    }  # fmt: skip
+    assert table["p (Holm)"].tolist() == ["0.020", "0.006", "0.040", "–"]
+    assert table.loc["down", ["metric", "difference", "95 % interval", "superiority"]].tolist() == [
+        "ARI", "−0.200", "−0.300 to −0.100", "90%",
+    ]  # fmt: skip
+    more = report.claims_table(claims | {"another": claim(0.1, 0.04)}, caption="Claims.").data
+    assert more.loc["maybe", "verdict"] == "not decided"  # the more is claimed, the more each claim must show
+    with pytest.raises(ParameterError, match="claims must have at least one comparison"):
+        report.claims_table({}, caption="Claims.")
 
 
 def test_the_file_is_strict_json_in_the_folder_of_its_build(run, method, tmp_path):
@@ -120,6 +217,13 @@ def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run
     # p is 1/4 alone, and twice that as one of two
     assert table.data.loc["base VAE", "ARI ↑"] == "0.300 ± 0.071\nchance 0.000\np 0.500"
     assert "Agreement." in table.to_html()
+
+
+def test_the_table_shows_measures_of_latents_too(run, method):
+    mig = Score("mig", "labels", np.array([0.2, 0.4]), np.array([0.01, 0.03]))
+    run.add([mig, SCORES[0]], **method)
+    table = report.table(run.rows, space="labels", caption="c")
+    assert list(table.data.columns) == ["ARI ↑", "MIG ↑"]
 
 
 def test_equal_tables_give_equal_html():

@@ -17,12 +17,15 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-from vae_lib import checks, metrics, store
+from vae_lib import checks, disentangle, metrics, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
-from vae_lib.metrics import METRICS, Score
+from vae_lib.metrics import Comparison, Score
 
 ROOT = Path(__file__).resolve().parents[1]
+
+MEASURES = metrics.METRICS | disentangle.MEASURES
+"""Everything that a row can measure, in the order in which tables show it."""
 
 COLUMNS = (
     "notebook",
@@ -33,6 +36,8 @@ COLUMNS = (
     "params",
     "clusterer",
     "k",
+    "noise",
+    "coverage",
     "target",
     "subset",
     "metric",
@@ -41,12 +46,24 @@ COLUMNS = (
     "sd",
     "ci_low",
     "ci_high",
+    "tracks_low",
+    "tracks_high",
     "chance",
     "p_value",
     "seeds",
     "seconds",
+    "values",
+    "reason",
 )
-"""The columns of a result row."""
+"""The columns of a result row: what was scored, as far as `space`; then what came out.
+
+`ci_low` to `ci_high` is over training seeds, `tracks_low` to `tracks_high` over draws of tracks; `values` holds one
+number per seed, so that methods can be compared seed by seed from result files alone; `reason` says why some are
+undefined.
+"""
+
+NUMBERS = ("coverage", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seconds")
+SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of rows that may be compared
 
 PACKAGES = ("librosa", "numpy", "pandas", "scikit-learn", "scipy", "torch", "umap-learn")
 
@@ -79,10 +96,12 @@ class Run:
         model: str,
         features: str,
         clusterer: str,
-        k: int,
+        k: float,
         target: str,
         seconds: float,
         subset: str = "all",
+        noise: str = "none",
+        coverage: float = 1.0,
         params: Mapping[str, object] | None = None,
     ) -> None:
         """Add one row per score.
@@ -94,17 +113,29 @@ class Run:
             What they were measured on.
         model, features, clusterer : str
             What was scored: "vae", "audio summary", "kmeans" …
-        k : int
-            Number of clusters.
+        k : float
+            Number of clusters; their mean over seeds where the clusterer chooses it.
         target : str
             Label that the clusters were compared with: "genre", "language", "factor" or "none".
         seconds : float
             What it took to train and cluster.
         subset : str
             Which tracks: "all", "fault_filtered" …
+        noise : {"none", "singletons", "cluster"}
+            What tracks without a cluster counted as, as in `metrics.without_noise`.
+        coverage : float
+            Share of the tracks that are in a cluster, the mean of `metrics.coverage`.
         params : mapping, optional
             Settings of the model.
+
+        Raises
+        ------
+        ParameterError
+            If `noise` is unknown, `coverage` is no share, or tracks are said to be left out and not what they count as.
         """
+        checks.one_of(noise, "noise", ("none", *metrics.NOISE))
+        if checks.in_range(coverage, "coverage", low=0, high=1) < 1 and noise == "none":
+            raise ParameterError(f"noise must say what the tracks without a cluster count as: coverage is {coverage}")
         self._corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
         for score in scores:
             low, high = score.interval
@@ -118,6 +149,8 @@ class Run:
                     "params": dict(params or {}),
                     "clusterer": clusterer,
                     "k": k,
+                    "noise": noise,
+                    "coverage": coverage,
                     "target": target if score.space == "labels" else "none",
                     "subset": subset,
                     "metric": score.metric,
@@ -126,10 +159,14 @@ class Run:
                     "sd": score.sd,
                     "ci_low": low,
                     "ci_high": high,
+                    "tracks_low": score.tracks[0],
+                    "tracks_high": score.tracks[1],
                     "chance": score.chance,
                     "p_value": score.p_value,
                     "seeds": len(score.values),
                     "seconds": seconds,
+                    "values": list(score.values),
+                    "reason": score.reason,
                 }
             )
 
@@ -199,7 +236,53 @@ def read(path: Path | str) -> tuple[pd.DataFrame, dict[str, object]]:
     missing = [name for name in COLUMNS if name not in rows]
     if missing:
         raise ParameterError(f"{path} lacks the columns {', '.join(missing)}")
-    return rows[list(COLUMNS)], provenance
+    rows = rows[list(COLUMNS)].astype(dict.fromkeys(NUMBERS, float))
+    values = [[np.nan if value is None else value for value in seeds] for seeds in rows["values"]]
+    return rows.assign(values=pd.Series(values, index=rows.index, dtype=object)), provenance
+
+
+def collect(
+    profile: str | None = None, *, notebooks: Sequence[str] | None = None, source: Path | str | None = None
+) -> tuple[pd.DataFrame, dict[str, dict[str, object]]]:
+    """Read the result files of a build, or of a folder that holds a copy of them.
+
+    Parameters
+    ----------
+    profile : str, optional
+        Build to read: ``_build/<profile>/results``.
+    notebooks : sequence of str, optional
+        Whose files to read, in this order; all that are there by default. A notebook that writes results itself names
+        those it needs, or it would read its own of the time before.
+    source : path, optional
+        Folder to read instead, such as ``paper/results``.
+
+    Returns
+    -------
+    rows : pandas.DataFrame
+        As from `read`, one file after another.
+    provenance : dict of notebook to dict
+
+    Raises
+    ------
+    ParameterError
+        If not exactly one of `profile` and `source` is given, the folder has no result files, or some that were asked
+        for are missing or broken; the message names them.
+    """
+    if (profile is None) == (source is None):
+        raise ParameterError(f"give either profile or source, got profile={profile!r} and source={source!r}")
+    folder = results_path("any", profile=profile).parent if source is None else Path(source)
+    there = sorted(path.stem for path in folder.glob("*.json"))
+    if not there:
+        raise ParameterError(f"{folder} has no result files; execute the notebooks first")
+    missing = [name for name in notebooks or () if name not in there]
+    if missing:
+        raise ParameterError(
+            f"{folder} lacks the results of {', '.join(missing)}, it has those of {', '.join(there)}; "
+            "execute the missing notebooks first"
+        )
+    found = {name: read(folder / f"{name}.json") for name in (there if notebooks is None else notebooks)}
+    rows = pd.concat([rows for rows, _ in found.values()], ignore_index=True)
+    return rows, {name: provenance for name, (_, provenance) in found.items()}
 
 
 def select(rows: pd.DataFrame, **where: object) -> pd.Series:
@@ -217,6 +300,27 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
         asked = ", ".join(f"{name}={value!r}" for name, value in where.items())
         raise ParameterError(f"{len(found)} rows have {asked}; there must be exactly one")
     return found.iloc[0]
+
+
+def score(row: pd.Series) -> Score:
+    """Turn a result row back into a score, without its null distribution, of which rows keep the mean and p only."""
+    tracks = (row["tracks_low"], row["tracks_high"])
+    return Score(row["metric"], row["space"], np.array(row["values"], dtype=float), np.array([]), tracks, row["reason"])
+
+
+def compare(first: pd.Series, second: pd.Series, *, paired: bool = True) -> Comparison:
+    """Compare two result rows over their seeds, as in `metrics.compare`.
+
+    Raises
+    ------
+    ParameterError
+        If the rows are not of the same tracks, target, metric and space, or as in `metrics.compare`.
+    """
+    differ = [name for name in SAME if first[name] != second[name]]
+    if differ:
+        told = ", ".join(f"{name}: {first[name]!r} and {second[name]!r}" for name in differ)
+        raise ParameterError(f"rows that are compared must agree in {', '.join(SAME)}; these differ in {told}")
+    return metrics.compare(score(first), score(second), paired=paired)
 
 
 def table(
@@ -247,13 +351,59 @@ def table(
     rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
     names = names or {value: value for value in rows[by].unique()}
     cells: dict[str, dict[str, str]] = {}
-    for metric in [name for name in METRICS if name in set(rows["metric"])]:
-        title = f"{METRICS[metric].title} {'↑' if METRICS[metric].greater_is_better else '↓'}"
+    for metric in [name for name in MEASURES if name in set(rows["metric"])]:
+        title = f"{MEASURES[metric].title} {'↑' if MEASURES[metric].greater_is_better else '↓'}"
         for value, name in names.items():
             row = select(rows, **{by: value, "metric": metric})
             score = f"{_number(row['mean'])} ± {_number(row['sd'])}"
             cells.setdefault(title, {})[name] = f"{score}\nchance {_number(row['chance'])}\np {_number(row['p_value'])}"
     return styled(pd.DataFrame(cells, index=list(names.values())), caption=caption)
+
+
+def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float = 0.05) -> Styler:
+    """Lay comparisons out for reading: a line per claim, with what speaks for it.
+
+    Parameters
+    ----------
+    claims : mapping of str to metrics.Comparison
+        Each claims that the first method does better than the second, such as "base VAE above features".
+    caption : str
+        What stands above the table.
+    level : float
+        Chance of even one false finding in the table, between 0 and 1.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+        Its `data` holds the cells as text: the difference with its 95 % interval over seeds, how often a seed of the
+        first does better, the p-value corrected over this table after Holm (1979), and the verdict: "supported", "the
+        reverse holds", "not decided", or "not testable" where nothing varies over seeds.
+
+    Raises
+    ------
+    ParameterError
+        If there are no claims, or `level` is out of range.
+    """
+    if not claims:
+        raise ParameterError("claims must have at least one comparison, got none")
+    checks.in_range(level, "level", low=0, high=1)
+    corrected = metrics.holm([claim.p_value for claim in claims.values()])
+    lines = []
+    for claim, p_value in zip(claims.values(), corrected, strict=True):
+        verdict = "supported" if claim.difference > 0 else "the reverse holds"
+        if np.isnan(p_value) or p_value > level:
+            verdict = "not testable" if np.isnan(p_value) else "not decided"
+        lines.append(
+            {
+                "metric": MEASURES[claim.metric].title,
+                "difference": _number(claim.difference),
+                "95 % interval": f"{_number(claim.low)} to {_number(claim.high)}",
+                "superiority": f"{claim.superiority:.0%}",
+                "p (Holm)": _number(p_value),
+                "verdict": verdict,
+            }
+        )
+    return styled(pd.DataFrame(lines, index=list(claims)), caption=caption)
 
 
 def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
