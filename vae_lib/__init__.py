@@ -4,7 +4,7 @@ The library is a stack of floors; a module imports only from floors below it (th
 
     execute
     report | plots
-    train  | cluster
+    train  | cluster | disentangle
     models
     networks
     elbo   | metrics | features | lyrics

@@ -1,0 +1,403 @@
+"""How the latents stand to known factors, and how much of a label a supervised probe finds in them.
+
+MIG, SAP and DCI ask whether each factor has a latent of its own. All grow by chance where tracks are few, so
+`evaluate` gives each beside what it is when the factors are dealt anew to the tracks. A factor of floats is
+continuous; strings, integers, booleans and categories are categories. `probe` is trained with the labels: it is a
+ceiling for what a clustering of the same space can find, and no result of a method without labels.
+"""
+
+from collections.abc import Hashable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import balanced_accuracy_score, r2_score
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from vae_lib import checks, metrics
+from vae_lib.checks import ParameterError
+from vae_lib.metrics import Score
+
+BINS = 20
+TREES = 50
+
+
+class Measure(NamedTuple):
+    """What a reader needs to know of a measure."""
+
+    title: str
+    low: float
+    high: float
+    greater_is_better: bool = True
+
+
+MEASURES: Mapping[str, Measure] = {
+    "mig": Measure("MIG", 0.0, 1.0),
+    "sap": Measure("SAP", 0.0, 1.0),
+    "disentanglement": Measure("Disentanglement", 0.0, 1.0),
+    "completeness": Measure("Completeness", 0.0, 1.0),
+    "informativeness": Measure("Informativeness", -np.inf, 1.0),
+    "probe_accuracy": Measure("Probe accuracy (ceiling)", 0.0, 1.0),
+    "probe_balanced_accuracy": Measure("Probe balanced accuracy (ceiling)", 0.0, 1.0),
+    "probe_r2": Measure("Probe R² (ceiling)", -np.inf, 1.0),
+}
+"""Every measure by name, in the order in which tables show them."""
+
+
+class DCI(NamedTuple):
+    """Disentanglement, completeness and informativeness, and what they are made of.
+
+    Attributes
+    ----------
+    disentanglement : float
+        From 0 to 1: whether a latent serves a single factor, latents weighted by their importance.
+    completeness : float
+        From 0 to 1: whether a factor is served by a single latent, mean over factors.
+    informativeness : float
+        At most 1: how well the factors are predicted for tracks left out, mean over `by_factor`.
+    by_factor : dict of factor to float
+        R² of a continuous factor, balanced accuracy of a category.
+    importance : array of float, shape (latents, factors)
+        Of each latent for predicting each factor; a column sums to 1, or is 0 where nothing predicts.
+    """
+
+    disentanglement: float
+    completeness: float
+    informativeness: float
+    by_factor: dict[Hashable, float]
+    importance: np.ndarray
+
+
+def mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, bins: int = BINS) -> float:
+    """Mutual information gap (Chen et al. 2018): how much more of a factor one latent knows than any other.
+
+    The mutual information of a factor with the latent that knows most of it, minus that with the next, over the
+    factor's entropy; mean over factors. From 0 to 1, higher is better.
+
+    Parameters
+    ----------
+    latents : array-like, shape (n, d)
+        At least 2 latents.
+    factors : mapping of name to array-like, shape (n,), or DataFrame
+    bins : int
+        Equally filled intervals into which latents and continuous factors are cut, as in Locatello et al. (2019) but
+        equally filled, so that only the order of values matters and a far-out track does not empty the rest.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        If there are fewer than 2 latents, no factors, a factor has one value or missing ones, or lengths differ.
+    """
+    latents, factors = _latents(latents), _factors(factors, length=len(latents))
+    return float(_mig(latents, {name: values[None] for name, values in factors.items()}, bins=bins)[0])
+
+
+def sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, bins: int = BINS) -> float:
+    """Separated attribute predictability (Kumar et al. 2018): how much better one latent predicts a factor than others.
+
+    The score of the latent that predicts a factor best, minus that of the next, mean over factors: R² of a linear fit
+    for a continuous factor, balanced accuracy of thresholds on the latent for a category. The thresholds are those
+    between `bins` equally filled intervals, each of which votes for one category. From 0 to 1, higher is better; a
+    category of c values adds at most 1 − 1/c, because guessing alone gives every latent 1/c.
+
+    Parameters
+    ----------
+    latents, factors, bins
+        As in `mig`.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ParameterError
+        As in `mig`.
+    """
+    latents, factors = _latents(latents), _factors(factors, length=len(latents))
+    return float(_sap(latents, {name: values[None] for name, values in factors.items()}, bins=bins)[0])
+
+
+def dci(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, seed: int = 0) -> DCI:
+    """Disentanglement, completeness and informativeness (Eastwood & Williams 2018), by forests of 50 trees.
+
+    A forest predicts each factor from all latents; the importance of latents for factors is that of its splits.
+    Disentanglement and completeness are one minus the entropy of a latent's importance over factors, and of a
+    factor's over latents. Informativeness is measured on the tracks that a tree was not grown from.
+
+    Parameters
+    ----------
+    latents, factors
+        As in `mig`, with at least 2 factors.
+    seed : int
+        Of the forests.
+
+    Returns
+    -------
+    DCI
+
+    Raises
+    ------
+    ParameterError
+        As in `mig`, or if there are fewer than 2 factors.
+    """
+    latents, factors = _latents(latents), _factors(factors, length=len(latents))
+    if len(factors) < 2:
+        raise ParameterError("factors must be at least 2 for a latent to serve one of them, got 1")
+    checks.count(seed, "seed", low=0)
+    fits = {name: _forest(latents, values, seed=seed) for name, values in factors.items()}
+    importance = np.stack([of for of, _ in fits.values()], axis=1)
+    by_factor = {name: score for name, (_, score) in fits.items()}
+    weights = importance.sum(1) / max(importance.sum(), np.finfo(float).tiny)
+    return DCI(
+        disentanglement=float(weights @ _concentration(importance)),
+        completeness=float(_concentration(importance.T).mean()),
+        informativeness=float(np.mean(list(by_factor.values()))),
+        by_factor=by_factor,
+        importance=importance,
+    )
+
+
+def evaluate(
+    latents: np.ndarray,
+    factors: Mapping[Hashable, np.ndarray] | pd.DataFrame,
+    *,
+    permutations: int = 100,
+    refits: int = 10,
+    bins: int = BINS,
+    seed: int = 0,
+) -> list[Score]:
+    """Score MIG, SAP and DCI over seeds, beside chance.
+
+    For the chance level the rows of factors are permuted, all factors and all seeds alike: the factors keep what they
+    have in common, and the latents lose what they know of them.
+
+    Parameters
+    ----------
+    latents : array-like, shape (seeds, n, d) or (n, d)
+    factors : mapping of name to array-like, shape (n,), or DataFrame
+    permutations : int
+        Draws of the null distribution of MIG and SAP.
+    refits : int
+        Draws of that of DCI, which grows all forests anew for each.
+    bins : int
+        As in `mig`.
+    seed : int
+        Of permutations and forests.
+
+    Returns
+    -------
+    list of Score
+        "mig", "sap", "disentanglement", "completeness" and "informativeness", in the space "labels": what latents say
+        of known labels.
+
+    Raises
+    ------
+    ParameterError
+        As in `dci`.
+    """
+    latents = np.asarray(latents)
+    spaces = [_latents(points) for points in (latents if latents.ndim == 3 else latents[None])]
+    factors = _factors(factors, length=len(spaces[0]))
+    checks.count(permutations, "permutations")
+    checks.count(refits, "refits", high=permutations)
+    rng = np.random.default_rng(checks.count(seed, "seed", low=0))
+    n = len(spaces[0])
+    order = rng.permuted(np.broadcast_to(np.arange(n), (permutations, n)), axis=1)
+    draws = {name: values[np.vstack([np.arange(n), order])] for name, values in factors.items()}
+    scores = []
+    for name, function in (("mig", _mig), ("sap", _sap)):
+        found = np.array([function(points, draws, bins=bins) for points in spaces])
+        scores.append(Score(name, "labels", found[:, 0], found[:, 1:].mean(0)))
+    found = np.array(
+        [
+            [dci(points, {name: of[at] for name, of in draws.items()}, seed=seed)[:3] for at in range(1 + refits)]
+            for points in spaces
+        ]
+    )
+    for place, name in enumerate(DCI._fields[:3]):
+        scores.append(Score(name, "labels", found[:, 0, place], found[:, 1:, place].mean(0)))
+    return scores
+
+
+def probe(
+    x: np.ndarray, labels: np.ndarray, *, groups: np.ndarray | None = None, folds: int = 5, seed: int = 0
+) -> list[Score]:
+    """Train a linear model to tell the labels from `x`: a ceiling, since it sees labels and a clustering does not.
+
+    Logistic regression for categories and ridge regression for continuous labels, on standardised columns; every
+    track is predicted by a model that was trained without its fold.
+
+    Parameters
+    ----------
+    x : array-like, shape (seeds, n, d) or (n, d)
+    labels : array-like, shape (n,)
+        Floats are continuous, anything else categories.
+    groups : array-like, shape (n,), optional
+        Tracks of one group, such as an artist, are never on both sides. None may be missing: whether tracks of unknown
+        artist stand apart or together is for the caller to say.
+    folds : int
+        At least 2.
+    seed : int
+        Of the folds, which are the same for every space.
+
+    Returns
+    -------
+    list of Score
+        In the space "labels", one value per space: "probe_accuracy" and "probe_balanced_accuracy", or "probe_r2". Their
+        chance level is what the best guess without `x` scores: the share of the commonest category, one over the number
+        of categories, or 0.
+
+    Raises
+    ------
+    ParameterError
+        If lengths differ, values are missing, there is one category only, one has fewer tracks than folds or is by a
+        single group, so that it cannot be learnt from others, or there are fewer groups than folds.
+    """
+    x = np.asarray(x)
+    spaces = [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]
+    values = _factor(labels, "labels", length=len(spaces[0]))
+    checks.count(folds, "folds", low=2)
+    checks.count(seed, "seed", low=0)
+    continuous = values.dtype.kind == "f"
+    groups = None if groups is None else checks.labels(groups, "groups", length=len(values))
+    _can_be_split(values, groups, continuous=continuous, folds=folds)
+    kinds = {(True, True): GroupKFold, (True, False): KFold, (False, True): StratifiedGroupKFold}
+    split = kinds.get((continuous, groups is not None), StratifiedKFold)(folds, shuffle=True, random_state=seed)
+    predictor = RidgeCV(np.logspace(-2, 4, 7)) if continuous else LogisticRegression(max_iter=1000)
+    model = make_pipeline(StandardScaler(), predictor)
+    predicted = [cross_val_predict(model, points, values, cv=split, groups=groups) for points in spaces]
+    if continuous:
+        return [Score("probe_r2", "labels", np.array([r2_score(values, of) for of in predicted]), np.zeros(1))]
+    sizes = np.bincount(values)
+    right = np.array([(values == of).mean() for of in predicted])
+    balanced = np.array([balanced_accuracy_score(values, of) for of in predicted])
+    return [
+        Score("probe_accuracy", "labels", right, sizes.max(keepdims=True) / len(values)),
+        Score("probe_balanced_accuracy", "labels", balanced, np.array([1 / len(sizes)])),
+    ]
+
+
+def _can_be_split(values: np.ndarray, groups: np.ndarray | None, *, continuous: bool, folds: int) -> None:
+    several = len(values) if groups is None else groups.max() + 1
+    if several < folds:
+        raise ParameterError(f"folds must be at most {several}, the number of groups or tracks, got {folds}")
+    if continuous:
+        return
+    fewest = int(np.bincount(values).min())
+    if fewest < folds:
+        raise ParameterError(f"folds must be at most {fewest}, the tracks of the smallest category, got {folds}")
+    if groups is not None:
+        alone = [int(code) for code in np.unique(values) if len(np.unique(groups[values == code])) < 2]
+        if alone:
+            raise ParameterError(
+                f"labels must each be in at least 2 groups to be learnt from others: {len(alone)} of "
+                f"{values.max() + 1} are in one, the first in row {int(np.argmax(values == alone[0]))}"
+            )
+
+
+def _latents(latents: np.ndarray) -> np.ndarray:
+    latents = checks.matrix(latents, "latents")
+    if latents.shape[1] < 2:
+        raise ParameterError("latents must have at least 2 columns to tell the best from the next, got 1")
+    return latents
+
+
+def _factors(factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, length: int) -> dict[Hashable, np.ndarray]:
+    found = {name: _factor(factors[name], f"factors[{name!r}]", length=length) for name in factors}
+    if not found:
+        raise ParameterError("factors must have at least one factor, got none")
+    return found
+
+
+def _factor(values: np.ndarray, name: str, *, length: int) -> np.ndarray:
+    """Floats if it is continuous, else integer codes."""
+    array = np.asarray(values)
+    codes = checks.labels(array, name, length=length)
+    if codes.max() == 0:
+        raise ParameterError(f"{name} must have at least 2 different values, got one, {array.tolist()[0]!r}")
+    if array.dtype.kind != "f":
+        return codes
+    return checks.matrix(array[:, None], name)[:, 0]
+
+
+def _cut(values: np.ndarray, bins: int) -> np.ndarray:
+    """Codes of equally filled intervals along the last axis; equal values stay together."""
+    return ((stats.rankdata(values, axis=-1) - 0.5) / values.shape[-1] * bins).astype(int)
+
+
+# The two functions below take factors in m versions, each of shape (m, n), and give scores of shape (m,).
+
+
+def _mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], *, bins: int) -> np.ndarray:
+    checks.count(bins, "bins", low=2)
+    codes = _cut(latents.T, bins)
+    gaps = []
+    for values in factors.values():
+        if values.dtype.kind == "f":
+            values = _cut(values, bins)
+        entropy = metrics.entropy(np.bincount(values[0]))
+        information = [_information(metrics.contingency_tables(values, code)) for code in codes]
+        gaps.append(_gap(np.array(information)) / entropy)
+    return np.mean(gaps, axis=0)
+
+
+def _sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], *, bins: int) -> np.ndarray:
+    checks.count(bins, "bins", low=2)
+    codes = _cut(latents.T, bins)
+    standard = _standardised(latents.T)
+    gaps = []
+    for values in factors.values():
+        if values.dtype.kind == "f":
+            gaps.append(_gap((standard @ _standardised(values).T) ** 2))
+            continue
+        recalls = [metrics.contingency_tables(values, code) / np.bincount(values[0])[:, None] for code in codes]
+        gaps.append(_gap(np.array([recall.max(1).sum(1) / recall.shape[1] for recall in recalls])))
+    return np.mean(gaps, axis=0)
+
+
+def _information(tables: np.ndarray) -> np.ndarray:
+    joint = metrics.entropy(tables.reshape(len(tables), -1))
+    return metrics.entropy(tables.sum(2)) + metrics.entropy(tables.sum(1)) - joint
+
+
+def _standardised(rows: np.ndarray) -> np.ndarray:
+    """Centred rows of length 1, so that products are correlations; constant rows are zero."""
+    centred = rows - rows.mean(1, keepdims=True)
+    length = np.linalg.norm(centred, axis=1, keepdims=True)
+    flat = length <= 1e-12 * np.abs(rows).max(initial=1.0)
+    return np.where(flat, 0.0, centred / np.where(flat, 1.0, length))
+
+
+def _gap(scores: np.ndarray) -> np.ndarray:
+    """Greatest minus second greatest of the latents, shape (d, m) to (m,)."""
+    second, first = np.sort(scores, axis=0)[-2:]
+    return first - second
+
+
+def _forest(latents: np.ndarray, values: np.ndarray, *, seed: int) -> tuple[np.ndarray, float]:
+    """Importance of each latent (d,) for predicting a factor, and the score on tracks left out."""
+    continuous = values.dtype.kind == "f"
+    forest = (ExtraTreesRegressor if continuous else ExtraTreesClassifier)(
+        TREES, min_samples_leaf=5, max_features=None, bootstrap=True, oob_score=True, random_state=seed
+    ).fit(latents, values)
+    if continuous:
+        return forest.feature_importances_, float(r2_score(values, forest.oob_prediction_))
+    predicted = forest.classes_[forest.oob_decision_function_.argmax(1)]
+    return forest.feature_importances_, float(balanced_accuracy_score(values, predicted))
+
+
+def _concentration(importance: np.ndarray) -> np.ndarray:
+    """One minus the entropy of each row's shares, in units of the greatest possible; 0 for a row of zeros."""
+    total = importance.sum(1, keepdims=True)
+    share = np.where(total > 0, importance / np.where(total > 0, total, 1.0), 1 / importance.shape[1])
+    return 1 - special.entr(share).sum(1) / np.log(importance.shape[1])
