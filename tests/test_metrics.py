@@ -57,6 +57,15 @@ def test_scores_equal_those_of_scikit_learn(pair):
     assert metrics.ami(true, pred) == pytest.approx(reference, abs=1e-9)
 
 
+def test_many_tables_at_once_score_as_scikit_learn_scores_each():
+    rng = np.random.default_rng(0)
+    true, pred = rng.integers(0, 12, 700), np.append(rng.integers(0, 5, 650), np.arange(5, 55))  # with singletons
+    ami = metrics.agreement(true, pred, permutations=5)[LABEL_METRICS.index("ami")]
+    shuffled = np.random.default_rng(0).permuted(np.broadcast_to(true, (5, 700)), axis=1)
+    expected = [sklearn_metrics.adjusted_mutual_info_score(classes, pred) for classes in shuffled]
+    np.testing.assert_allclose(ami.null, expected, rtol=0, atol=1e-12)
+
+
 def test_purity_and_accuracy_by_hand():
     true, pred = ["a", "a", "a", "b", "b", "c"], [0, 0, 1, 1, 1, 1]
     assert metrics.purity(true, pred) == pytest.approx(4 / 6)  # cluster 0: two of a; cluster 1: two of b
