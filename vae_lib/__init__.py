@@ -8,7 +8,7 @@ The library is a stack of floors; a module imports only from floors below it (th
     models
     networks
     elbo   | metrics | features | lyrics
-    corpus | frames
+    corpus | frames | inputs | checkpoint
     download | manifest | synth
     store  | audio
     checks

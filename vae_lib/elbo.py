@@ -5,7 +5,7 @@ computed in one go and never mix. A loss sums over features and latents and aver
 reduction would be a hidden β.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,6 +27,21 @@ class Gaussian(NamedTuple):
 
     mean: Tensor
     log_var: Tensor | None
+
+
+class Mixture(NamedTuple):
+    """A mixture of diagonal Gaussians, as a prior over the latents.
+
+    Attributes
+    ----------
+    logits : Tensor, shape (members, components)
+        Logarithms of the weights, up to a constant.
+    mean, log_var : Tensor, shape (members, components, latent)
+    """
+
+    logits: Tensor
+    mean: Tensor
+    log_var: Tensor
 
 
 class Terms(NamedTuple):
@@ -59,16 +74,58 @@ def kl_divergence(posterior: Gaussian) -> Tensor:
     return 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var)
 
 
+def responsibilities(latent: Tensor, prior: Mixture) -> Tensor:
+    """Probability of each component of the mixture given a latent, shape (members, batch, components).
+
+    Parameters
+    ----------
+    latent : Tensor, shape (members, batch, latent)
+    prior : Mixture
+    """
+    distance = (latent.unsqueeze(2) - prior.mean.unsqueeze(1)).square() * torch.exp(-prior.log_var).unsqueeze(1)
+    density = -0.5 * (distance + prior.log_var.unsqueeze(1)).sum(dim=3)
+    return torch.softmax(prior.logits.unsqueeze(1) + density, dim=2)
+
+
+def mixture_divergence(posterior: Gaussian, latent: Tensor, prior: Mixture) -> Tensor:
+    """KL divergence from a mixture of Gaussians in nats, the bound of VaDE (Jiang et al. 2017, equation 12).
+
+    The component is a latent of its own, whose posterior is what the sampled `latent` says of it. The divergence is
+    therefore that of each latent given the component, averaged over components, and one more: that of the component.
+
+    Parameters
+    ----------
+    posterior : Gaussian
+    latent : Tensor, shape (members, batch, latent)
+        A sample of the posterior.
+    prior : Mixture
+
+    Returns
+    -------
+    Tensor, shape (members, batch, latent + 1)
+        The last column is the divergence of the component.
+    """
+    share = responsibilities(latent, prior)
+    mean, log_var = posterior.mean.unsqueeze(2), posterior.log_var.unsqueeze(2)
+    prior_mean, prior_log_var = prior.mean.unsqueeze(1), prior.log_var.unsqueeze(1)
+    given = prior_log_var - log_var + (log_var.exp() + (mean - prior_mean).square()) * torch.exp(-prior_log_var) - 1.0
+    weights = torch.log_softmax(prior.logits, dim=1).unsqueeze(1)
+    component = (share * (torch.log(share.clamp_min(1e-30)) - weights)).sum(dim=2, keepdim=True)
+    return torch.cat([0.5 * (share.unsqueeze(3) * given).sum(dim=2), component], dim=2)
+
+
 def product_of_experts(experts: Sequence[Gaussian]) -> Gaussian:
     """Fuse the posteriors of several modalities with one standard normal prior expert (Wu & Goodman 2018).
 
     Precisions add up and means are weighted by them: with the prior's precision of 1,
     ``1/σ² = 1 + Σ 1/σᵢ²`` and ``μ = σ² Σ μᵢ/σᵢ²``. A missing modality has ``log_var = inf`` and weighs nothing.
-    A single expert is returned as it is.
+    A single expert is returned as it is; points, which have no precision, are averaged.
     """
     if len(experts) == 1:
         return experts[0]
     mean = torch.stack([expert.mean for expert in experts])
+    if experts[0].log_var is None:
+        return Gaussian(mean.mean(dim=0), None)
     log_precision = -torch.stack([expert.log_var for expert in experts])
     prior = torch.zeros_like(log_precision[:1])
     log_var = -torch.logsumexp(torch.cat([prior, log_precision]), dim=0)
@@ -91,8 +148,37 @@ def gaussian_error(reconstruction: Tensor, target: Tensor) -> Tensor:
     return 0.5 * (reconstruction - target).square().flatten(start_dim=2).sum(dim=2)
 
 
+def cosine_error(reconstruction: Tensor, target: Tensor) -> Tensor:
+    """Negative log-likelihood of a von Mises-Fisher distribution without its constant: ``d (1 − cos)``.
+
+    For directions, such as lyric vectors. The concentration is the number of dimensions d, with which a direction
+    weighs as much as d standardised features do.
+
+    Parameters
+    ----------
+    reconstruction, target : Tensor, shape (members, batch, d)
+
+    Returns
+    -------
+    Tensor, shape (members, batch)
+        In nats, from 0 to 2 d.
+    """
+    return target.shape[-1] * (1.0 - torch.cosine_similarity(reconstruction, target, dim=-1))
+
+
+ERRORS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"gaussian": gaussian_error, "cosine": cosine_error}
+"""Reconstruction terms by name: "gaussian" for standardised values, "cosine" for directions."""
+
+
 def objective(
-    reconstructions: Mapping[str, Tensor], targets: Mapping[str, Tensor], posterior: Gaussian, *, beta: float
+    reconstructions: Mapping[str, Tensor],
+    targets: Mapping[str, Tensor],
+    divergence: Tensor,
+    *,
+    beta: float,
+    errors: Mapping[str, str],
+    present: Mapping[str, Tensor] | None = None,
+    free_bits: float = 0.0,
 ) -> Terms:
     """Add up the terms: reconstruction of each modality plus `beta` times the KL divergence.
 
@@ -102,18 +188,27 @@ def objective(
     Parameters
     ----------
     reconstructions, targets : mapping of modality to Tensor, shape (members, batch, ...)
-    posterior : Gaussian
+    divergence : Tensor, shape (members, batch, latent)
+        KL divergence of each latent.
     beta : float
         Weight of the KL divergence, at least 0.
+    errors : mapping of modality to a name in `ERRORS`
+    present : mapping of modality to Tensor, shape (members, batch), optional
+        1 where a track has the modality, 0 where it is missing and nothing is to be reconstructed.
+    free_bits : float
+        Nats that each latent may carry without paying (Kingma et al. 2016); the reported divergence is the full one.
 
     Returns
     -------
     Terms
         Summed over features and latents, averaged over the batch, one value per member.
     """
-    reconstruction = sum(gaussian_error(reconstructions[name], target) for name, target in targets.items()).mean(dim=1)
-    kl = kl_divergence(posterior).sum(dim=2).mean(dim=1)
-    return Terms(reconstruction + beta * kl, reconstruction, kl)
+    parts = {name: ERRORS[errors[name]](reconstructions[name], target) for name, target in targets.items()}
+    reconstruction = sum(part * present[name] if present else part for name, part in parts.items()).mean(dim=1)
+    per_latent = divergence.mean(dim=1)
+    kl = per_latent.sum(dim=1)
+    paid = per_latent.clamp_min(free_bits).sum(dim=1) if free_bits else kl
+    return Terms(reconstruction + beta * paid, reconstruction, kl)
 
 
 def active_units(mean: Tensor) -> Tensor:

@@ -1,19 +1,33 @@
 """Training: all seeds of a recipe at once, repeatable, each seed independent of its company."""
 
-from collections.abc import Mapping, Sequence
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from sklearn.mixture import GaussianMixture
 from tqdm import tqdm
 
-from vae_lib import checks, elbo, networks
-from vae_lib.models import RECIPES, VAE
+from vae_lib import checkpoint as checkpoints
+from vae_lib import checks, elbo, inputs, models, networks
+from vae_lib.checks import ParameterError
+from vae_lib.inputs import Inputs, Scaling
+from vae_lib.models import RECIPES, VAE, Output
 
-STREAMS = ("init", "batches", "noise")
-"""What is random in training; each has a generator of its own, so that changing one leaves the others as they were."""
+STREAMS = ("init", "batches", "noise", "held_out", "validation")
+"""What is random in training; each has generators of its own, so that changing one leaves the others as they were."""
+
+CHECKPOINT_SECONDS = 20.0
+"""A checkpoint is written when the last one is older than this, and at the end."""
+
+MEASURED_TRACKS = 256
+"""Active units are counted along the way on at most so many tracks, evenly spaced over the corpus."""
 
 
 class DivergenceError(ArithmeticError):
@@ -21,7 +35,7 @@ class DivergenceError(ArithmeticError):
 
 
 class Fit(NamedTuple):
-    """A trained ensemble.
+    """A trained ensemble, with all that is needed to use it on other songs.
 
     Attributes
     ----------
@@ -29,13 +43,27 @@ class Fit(NamedTuple):
         One member per seed, in the order of `seeds`.
     history : pandas.DataFrame
         One row per epoch and seed: `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track,
-        averaged over the epoch's batches) and `active_units` at its end.
+        averaged over the epoch's batches), `active_units` at its end, and `validation_loss`: the loss of the held-out
+        tracks with the full weight of the KL divergence, the negative ELBO for β = 1; NaN if none are held out.
     seeds : tuple of int
+    recipe : str
+    settings : dict
+        Everything else that it was trained with.
+    scaling : dict of modality to Scaling
+    categories : tuple of str
+        The labels that a conditional model is told; empty for others.
+    seconds : float
+        What the training took.
     """
 
     model: VAE
     history: pd.DataFrame
     seeds: tuple[int, ...]
+    recipe: str
+    settings: dict[str, object]
+    scaling: dict[str, Scaling]
+    categories: tuple[str, ...]
+    seconds: float
 
 
 def fit(
@@ -44,37 +72,66 @@ def fit(
     *,
     seeds: Sequence[int],
     epochs: int,
+    condition: Sequence[object] | None = None,
     batch_size: int = 32,
     learning_rate: float = 1e-3,
     beta: float | None = None,
+    warmup: int = 0,
+    free_bits: float = 0.0,
+    validation: float = 0.1,
+    patience: int | None = None,
+    pretrain_epochs: int = 50,
+    device: str = "auto",
+    checkpoint: Path | str | None = None,
+    about: Mapping[str, object] | None = None,
     progress: bool = True,
     **architecture: object,
 ) -> Fit:
     """Train every seed of `recipe` in one go with Adam.
 
-    A seed gets its own weights, batch order and noise, so that it comes out the same in any company (up to the
-    rounding of batched products), and bitwise the same in the same company on one thread.
+    A seed gets its own weights, batches, noise and held-out tracks, so that it comes out the same in any company (up
+    to the rounding of batched products), and bitwise the same in the same company on one thread.
 
     Parameters
     ----------
     recipe : str
         A name in `models.RECIPES`.
-    arrays : mapping of modality to array, shape (n, d)
-        Rows aligned; standardise them first, the reconstruction term assumes unit variance.
+    arrays : mapping of modality to array, shape (n, d) or (n, height, width)
+        Rows aligned; a row of NaN is a missing one. Modalities with a Gaussian term are standardised here, per column
+        or per band, over all tracks given; those with a cosine term are divided by their length.
     seeds : sequence of int
         Distinct, at least 0.
     epochs : int
-        Passes over the corpus.
+        Passes over the corpus, at most.
+    condition : sequence, shape (n,), optional
+        The label that a conditional recipe is told, such as the language.
     batch_size : int
         Tracks per step; the last batch of an epoch holds what is left.
     learning_rate : float
         Step size of Adam.
     beta : float, optional
         Weight of the KL divergence, at least 0; the recipe's own by default.
+    warmup : int
+        Epochs over which that weight rises from 0, in equal steps.
+    free_bits : float
+        Nats per latent that are free of it, at least 0.
+    validation : float
+        Share of the tracks held out, each seed its own, from 0 to 0.5: they give the validation loss.
+    patience : int, optional
+        Stop a seed when its validation loss has not improved for so many epochs, and keep its best epoch's weights.
+    pretrain_epochs : int
+        For a mixture prior: epochs of the autoencoder it starts from.
+    device : {"auto", "cpu", "cuda"}
+        "auto" takes the GPU if there is one. Random numbers are the same on both.
+    checkpoint : path, optional
+        Folder to keep the training in. If it holds one of the same recipe, settings and data, that one goes on from
+        where it was, and ends as if it had never been interrupted; more epochs than before are allowed.
+    about : mapping, optional
+        Facts to keep in the checkpoint, such as the hash of the corpus; what JSON can hold.
     progress : bool
         Whether to show a progress line on standard error.
     **architecture
-        Options of the recipe, such as `latent_dim`, `hidden` and `dropout`.
+        Options of `models.compose`, such as `latent_dim`, `hidden` and `dropout`.
 
     Returns
     -------
@@ -83,82 +140,488 @@ def fit(
     Raises
     ------
     ParameterError
-        If an argument is out of range, arrays are not aligned or not finite.
+        If an argument is out of range, arrays are not aligned or not finite, the recipe needs what is not there, or
+        the checkpoint is of another training.
     DivergenceError
         If a loss becomes NaN or infinite; the message names the seed and the epoch.
     """
     plan = RECIPES[checks.one_of(recipe, "recipe", RECIPES)]
-    beta = checks.in_range(plan.beta if beta is None else beta, "beta", low=0.0)
+    settings = {
+        "batch_size": checks.count(batch_size, "batch_size"),
+        "learning_rate": checks.in_range(learning_rate, "learning_rate", low=0.0, open_low=True),
+        "beta": checks.in_range(plan.beta if beta is None else beta, "beta", low=0.0),
+        "warmup": checks.count(warmup, "warmup", low=0),
+        "free_bits": checks.in_range(free_bits, "free_bits", low=0.0),
+        "validation": checks.in_range(validation, "validation", low=0.0, high=0.5),
+        "patience": None if patience is None else checks.count(patience, "patience"),
+        "pretrain_epochs": checks.count(pretrain_epochs, "pretrain_epochs"),
+        "architecture": {**plan.defaults, **architecture},
+    }
     checks.count(epochs, "epochs")
-    checks.count(batch_size, "batch_size")
-    checks.in_range(learning_rate, "learning_rate", low=0.0, open_low=True)
     seeds = tuple(checks.count(seed, "seeds", low=0) for seed in seeds)
     if not seeds or len(set(seeds)) < len(seeds):
-        raise checks.ParameterError(f"seeds must be distinct and at least one, got {list(seeds)}")
-    data = _tensors(arrays)
-    n = len(next(iter(data.values())))
+        raise ParameterError(f"seeds must be distinct and at least one, got {list(seeds)}")
+    if patience is not None and not validation:
+        raise ParameterError("validation must be above 0 where patience is given: held-out tracks decide when to stop")
+    arrays = inputs.check(arrays)
+    shapes = {name: array.shape[1:] for name, array in arrays.items()}
+    categories = () if condition is None else tuple(sorted({str(label) for label in condition}))
+    _check_needs(recipe, shapes, categories)
 
-    streams = {stream: [_generator(seed, stream) for seed in seeds] for stream in STREAMS}
-    model = plan.build({name: values.shape[1] for name, values in data.items()}, members=len(seeds), **architecture)
-    networks.initialise(model, streams["init"])
-    optimiser = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+    model = models.compose(shapes, members=len(seeds), categories=len(categories), **settings["architecture"])
+    scaling = inputs.scalings(arrays, model.errors)
+    data = inputs.prepare(arrays, scaling, condition=condition, categories=categories)
+    if data.present and any(encoder.point for encoder in model.encoders.values()):
+        raise ParameterError(f"arrays must be complete for recipe {recipe!r}: a point cannot say that it knows nothing")
+    empty = Fit(model, pd.DataFrame(), seeds, recipe, settings, scaling, categories, 0.0)
+    training = _Training(empty, data, _device(device), {"about": dict(about or {}), "data": data.hash})
+    if checkpoint is not None and checkpoints.exists(checkpoint):
+        training.resume(checkpoint, epochs=epochs)
+    else:
+        networks.initialise(model, _generators(seeds, "init"))
+        if model.prior is not None:
+            plain = {name: value for name, value in architecture.items() if name != "components"}
+            options = {key: settings[key] for key in ("batch_size", "learning_rate", "validation")} | plain
+            options |= {"seeds": seeds, "epochs": pretrain_epochs, "device": device, "progress": progress}
+            _start_from(fit("ae", arrays, condition=condition, **options), arrays, condition, model)
+    training.run(epochs, checkpoint=checkpoint, progress=progress)
+    return training.result()
 
-    history = []
-    for epoch in tqdm(range(1, epochs + 1), desc=recipe, unit="epoch", leave=False, disable=not progress):
-        order = torch.stack([torch.randperm(n, generator=generator) for generator in streams["batches"]])
-        sums = torch.zeros(len(elbo.Terms._fields), len(seeds))
-        for index in order.split(batch_size, dim=1):
-            batch = {name: values[index] for name, values in data.items()}
-            output = model(batch, streams["noise"])
-            terms = elbo.objective(output.reconstructions, batch, output.posterior, beta=beta)
-            optimiser.zero_grad()
+
+class _Training:
+    """The state of a training between two epochs."""
+
+    def __init__(self, start: Fit, data: Inputs, device: torch.device, facts: Mapping[str, object]) -> None:
+        self.start, self.seeds, self.settings = start, start.seeds, start.settings
+        self.model, self.data = start.model.to(device), data.to(device)
+        self.facts = _facts(start, {name: tuple(values.shape[1:]) for name, values in data.tensors.items()}) | facts
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.settings["learning_rate"], fused=True)
+        self.epoch, self.seconds = 0, 0.0
+        self.history: list[np.ndarray] = []
+        held_out = round(self.settings["validation"] * len(data))
+        if self.settings["validation"]:
+            held_out = max(held_out, 1)
+        if held_out == len(data):
+            raise ParameterError(f"arrays must have more than one track where some are held out, got {len(data)}")
+        order = torch.stack([torch.randperm(len(data), generator=g) for g in _generators(self.seeds, "held_out")])
+        self.held_out, self.rows = order[:, :held_out], order[:, held_out:]
+        self.running = np.ones(len(self.seeds), dtype=bool)
+        self.best_loss = np.full(len(self.seeds), np.inf)
+        self.best_epoch = np.zeros(len(self.seeds), dtype=int)
+        self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
+
+    def run(self, epochs: int, *, checkpoint: Path | str | None, progress: bool) -> None:
+        """Train up to epoch `epochs`, or until every seed has stopped."""
+        if self.epoch >= epochs or not self.running.any():
+            return
+        line = tqdm(
+            total=epochs, initial=self.epoch, desc=self.start.recipe, unit="epoch", leave=False, disable=not progress
+        )
+        started = saved = time.monotonic()
+        before = self.seconds
+        with line:
+            while self.epoch < epochs and self.running.any():
+                self.epoch += 1
+                self._measure(self._pass())
+                line.update()
+                self.seconds = before + time.monotonic() - started
+                last = self.epoch == epochs or not self.running.any()
+                if checkpoint is not None and (last or time.monotonic() - saved >= CHECKPOINT_SECONDS):
+                    self._write(checkpoint)
+                    saved = time.monotonic()
+
+    def result(self) -> Fit:
+        """Give the trained ensemble; where seeds may stop early, each with the weights of its best epoch."""
+        if self.settings["patience"]:
+            with torch.no_grad():
+                for name, weight in self.model.named_parameters():
+                    weight.copy_(self.best[name])
+        return self.start._replace(model=self.model.requires_grad_(False), history=self._table(), seconds=self.seconds)
+
+    def _beta(self) -> float:
+        rise = min(1.0, self.epoch / self.settings["warmup"]) if self.settings["warmup"] else 1.0
+        return self.settings["beta"] * rise
+
+    def _pass(self) -> np.ndarray:
+        """Train for one epoch and give the mean terms of each seed, shape (terms, members)."""
+        noise = _generators(self.seeds, "noise", self.epoch)
+        batches = _generators(self.seeds, "batches", self.epoch)
+        n = self.rows.shape[1]
+        order = self.rows.gather(1, torch.stack([torch.randperm(n, generator=generator) for generator in batches]))
+        sums = torch.zeros(len(elbo.Terms._fields), len(self.seeds), device=_device_of(self.model))
+        weight = self._beta()
+        for index in order.split(self.settings["batch_size"], dim=1):
+            batch = self.data.rows(index)
+            output = self.model(batch.tensors, noise, context=batch.context, present=batch.present)
+            terms = _terms(self.model, batch, output, beta=weight, free_bits=self.settings["free_bits"])
+            self.optimiser.zero_grad()
             terms.loss.sum().backward()  # members share no weight, so the gradient of the sum is each one's own
-            optimiser.step()
+            self.optimiser.step()
             sums += torch.stack(terms).detach() * index.shape[1]
-        means = dict(zip(elbo.Terms._fields, (sums / n).numpy(), strict=True))
-        diverged = ~np.isfinite(means["loss"])
+        return (sums / n).cpu().numpy()
+
+    def _measure(self, means: np.ndarray) -> None:
+        """Add the epoch to the history, refuse what is not finite, and stop the seeds that no longer improve."""
+        few = torch.linspace(0, len(self.data) - 1, min(len(self.data), MEASURED_TRACKS)).long()
+        active = elbo.active_units(_encode(self.model, self.data.rows(few.expand(len(self.seeds), -1))).mean)
+        held_out = np.full(len(self.seeds), np.nan)
+        if self.held_out.shape[1]:
+            batch = self.data.rows(self.held_out)
+            output = _sampled(self.model, batch, self.seeds)
+            held_out = _terms(self.model, batch, output, beta=self.settings["beta"]).loss.cpu().numpy()
+        columns = [np.full(len(self.seeds), self.epoch), self.seeds, *means, active.cpu().numpy(), held_out]
+        self.history.append(np.stack(columns, axis=1, dtype=float)[self.running])
+        diverged = self.running & ~np.isfinite(means[0])
         if diverged.any():
             raise DivergenceError(
-                f"the loss of seed {seeds[diverged.argmax()]} is {means['loss'][diverged][0]} in epoch {epoch}: "
-                f"lower learning_rate (now {learning_rate:g}) or check the scale of the input"
+                f"the loss of seed {self.seeds[diverged.argmax()]} is {means[0][diverged][0]} in epoch {self.epoch}: "
+                f"lower learning_rate (now {self.settings['learning_rate']:g}) or check the scale of the input"
             )
-        active = elbo.active_units(_posterior_means(model, data)).numpy()
-        history.append(pd.DataFrame({"epoch": epoch, "seed": seeds, **means, "active_units": active}))
-    return Fit(model, pd.concat(history, ignore_index=True), seeds)
+        if self.settings["patience"] and self.epoch >= self.settings["warmup"]:
+            better = self.running & (held_out < self.best_loss)
+            self.best_loss[better], self.best_epoch[better] = held_out[better], self.epoch
+            if better.any():
+                members = torch.from_numpy(np.flatnonzero(better))
+                for name, weight in self.model.named_parameters():
+                    self.best[name][members] = weight.detach()[members]
+            self.running &= self.epoch - np.maximum(self.best_epoch, 1) < self.settings["patience"]
+
+    def _table(self) -> pd.DataFrame:
+        names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
+        rows = np.concatenate(self.history) if self.history else np.empty((0, len(names)))
+        return pd.DataFrame(rows, columns=names).astype({"epoch": int, "seed": int, "active_units": int})
+
+    def _write(self, folder: Path | str) -> None:
+        tensors = {f"best/{name}": weight for name, weight in self.best.items()}
+        for name, weight in self.model.named_parameters():
+            tensors[f"model/{name}"] = weight
+            for key, value in self.optimiser.state[weight].items():
+                tensors[f"adam/{key}/{name}"] = value
+        for name, scaling in self.start.scaling.items():
+            tensors |= {f"scaling/{key}/{name}": torch.from_numpy(v) for key, v in scaling._asdict().items()}
+        tensors["history"] = torch.from_numpy(np.concatenate(self.history))
+        for key in ("running", "best_loss", "best_epoch"):
+            tensors[key] = torch.from_numpy(getattr(self, key))
+        checkpoints.write(folder, self.facts | {"epoch": self.epoch, "seconds": round(self.seconds, 2)}, tensors)
+
+    def resume(self, folder: Path | str, *, epochs: int) -> None:
+        """Take up the state that a checkpoint of the same training holds."""
+        facts, tensors = checkpoints.read(folder)
+        for key in ("recipe", "settings", "seeds", "shapes", "categories", "data"):
+            if facts.get(key) != self.facts[key]:
+                raise ParameterError(
+                    f"checkpoint {folder} is of another training: its {key} differ; give another folder or delete it"
+                )
+        if facts["epoch"] > epochs:
+            raise ParameterError(f"epochs must be at least {facts['epoch']}, which {folder} has had, got {epochs}")
+        with torch.no_grad():
+            for name, weight in self.model.named_parameters():
+                weight.copy_(tensors[f"model/{name}"])
+                self.best[name] = tensors[f"best/{name}"].to(weight.device)
+                state = {key: tensors[f"adam/{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+                self.optimiser.state[weight] = {key: value.to(weight.device) for key, value in state.items()}
+        self.history = [tensors["history"].numpy()]
+        for key in ("running", "best_loss", "best_epoch"):
+            setattr(self, key, tensors[key].numpy())
+        self.epoch, self.seconds = facts["epoch"], facts["seconds"]
 
 
-def embed(trained: Fit, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+def load(folder: Path | str) -> Fit:
+    """Load a training that ran to its end with `checkpoint`.
+
+    Parameters
+    ----------
+    folder : path
+        The folder that was given to `fit`.
+
+    Returns
+    -------
+    Fit
+        It embeds bitwise as it did when it was trained.
+
+    Raises
+    ------
+    ParameterError
+        If there is no checkpoint or a file of it is damaged; the message names the file.
+    """
+    facts, tensors = checkpoints.read(folder)
+    shapes = {name: tuple(shape) for name, shape in facts["shapes"].items()}
+    seeds, categories, settings = tuple(facts["seeds"]), tuple(facts["categories"]), facts["settings"]
+    checks.one_of(facts["recipe"], f"recipe in {folder}", RECIPES)
+    model = models.compose(shapes, members=len(seeds), categories=len(categories), **settings["architecture"])
+    part = lambda prefix: {  # noqa: E731
+        name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
+    }
+    model.load_state_dict(part("best/" if settings["patience"] else "model/"))
+    means, scales = part("scaling/mean/"), part("scaling/scale/")
+    scaling = {name: Scaling(means[name].numpy(), scales[name].numpy()) for name in shapes if name in means}
+    names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
+    history = pd.DataFrame(tensors["history"].numpy(), columns=names)
+    history = history.astype({"epoch": int, "seed": int, "active_units": int})
+    model.requires_grad_(False)
+    return Fit(model, history, seeds, facts["recipe"], settings, scaling, categories, facts["seconds"])
+
+
+def fit_many(
+    jobs: Mapping[str, Mapping[str, object]], *, workers: int | None = None, progress: bool = True
+) -> dict[str, Fit]:
+    """Run several `fit` side by side, each in a process of its own with one thread.
+
+    Parameters
+    ----------
+    jobs : mapping of name to mapping
+        The arguments of `fit` by name: ``{"base": {"recipe": "vae", "arrays": arrays, "seeds": range(10), …}}``.
+    workers : int, optional
+        Processes; as many as there are cores or jobs, whichever is less.
+    progress : bool
+        Whether to show a progress line on standard error.
+
+    Returns
+    -------
+    dict of name to Fit
+        In the order of `jobs`; the results do not depend on the number of workers.
+
+    Raises
+    ------
+    ParameterError, DivergenceError
+        Of a job, with its name in front.
+    """
+    workers = min(len(jobs), os.cpu_count() or 1) if workers is None else checks.count(workers, "workers")
+    if workers <= 1:
+        results = (_job(name, options) for name, options in jobs.items())
+    else:
+        tasks = (joblib.delayed(_job)(name, options) for name, options in jobs.items())
+        results = joblib.Parallel(workers, return_as="generator_unordered")(tasks)
+    done = dict(tqdm(results, total=len(jobs), unit="model", leave=False, disable=not progress))
+    return {name: done[name] for name in jobs}
+
+
+def _job(name: str, options: Mapping[str, object]) -> tuple[str, Fit]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return name, fit(**{"progress": False, **options})
+    except (ParameterError, DivergenceError) as error:
+        raise type(error)(f"{name}: {error}") from None
+    finally:
+        torch.set_num_threads(threads)
+
+
+def embed(trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence[object] | None = None) -> np.ndarray:
     """Posterior means of every track under every seed, in the order of the rows given: never samples.
 
     Parameters
     ----------
     trained : Fit
-    arrays : mapping of modality to array, shape (n, d)
-        Prepared in the same way as for training.
+    arrays : mapping of modality to array
+        In the units of the training; they may be other songs.
+    condition : sequence, shape (n,), optional
+        The label of each track, for a conditional recipe.
 
     Returns
     -------
     array of float, shape (seeds, n, latent)
+
+    Raises
+    ------
+    ParameterError
+        If arrays or labels do not fit the model.
     """
-    return _posterior_means(trained.model, _tensors(arrays)).numpy()
+    parts = [_encode(trained.model, batch).mean for batch in _batches(trained, arrays, condition)]
+    return torch.cat(parts, dim=1).cpu().numpy()
 
 
-def _generator(seed: int, stream: str) -> torch.Generator:
-    entropy = np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(entropy) >> 1)
+def decode(trained: Fit, latents: np.ndarray, *, condition: Sequence[object] | None = None) -> dict[str, np.ndarray]:
+    """What the model makes of latents, in the units of its training.
 
+    Parameters
+    ----------
+    trained : Fit
+    latents : array-like, shape (seeds, n, latent)
+    condition : sequence, shape (n,), optional
 
-def _tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-    if not arrays:
-        raise checks.ParameterError("arrays must hold at least one modality, got none")
-    rows = len(next(iter(arrays.values())))
-    return {
-        name: torch.from_numpy(checks.matrix(values, f"arrays[{name!r}]", rows=rows).astype(np.float32))
-        for name, values in arrays.items()
-    }
-
-
-def _posterior_means(model: VAE, data: Mapping[str, Tensor]) -> Tensor:
-    members = next(model.parameters()).shape[0]
+    Returns
+    -------
+    dict of modality to array, shape (seeds, n, ...)
+        Modalities with a cosine term come as directions of length 1.
+    """
+    latents = torch.as_tensor(np.asarray(latents), dtype=torch.float32)
+    if latents.ndim != 3 or len(latents) != len(trained.seeds):
+        raise ParameterError(
+            f"latents must have shape ({len(trained.seeds)}, n, latent), one space per seed, got {tuple(latents.shape)}"
+        )
+    device = _device_of(trained.model)
+    context = inputs.context(condition, trained.categories, n=latents.shape[1])
+    if context is not None:
+        context = context.expand(len(latents), *context.shape).to(device)
     with torch.no_grad():
-        return model.encode({name: values.expand(members, *values.shape) for name, values in data.items()}).mean
+        means = trained.model.decode(latents.to(device), context=context)
+    return {name: inputs.restore(mean.cpu().numpy(), trained.scaling.get(name)) for name, mean in means.items()}
+
+
+def components(
+    trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence[object] | None = None
+) -> np.ndarray:
+    """Most probable component of the mixture prior for every track under every seed: the clusters of VaDE.
+
+    Parameters
+    ----------
+    trained : Fit
+        Of a recipe with a mixture prior.
+    arrays, condition
+        As in `embed`.
+
+    Returns
+    -------
+    array of int, shape (seeds, n)
+    """
+    if trained.model.prior is None:
+        raise ParameterError(f"trained must have a mixture prior, recipe {trained.recipe!r} has none")
+    latents = torch.from_numpy(embed(trained, arrays, condition=condition)).to(_device_of(trained.model))
+    with torch.no_grad():
+        return elbo.responsibilities(latents, trained.model.prior()).argmax(dim=2).cpu().numpy()
+
+
+def diagnose(
+    trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence[object] | None = None
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Say how well the model explains tracks and what its latents carry, without dropout.
+
+    Parameters
+    ----------
+    trained : Fit
+    arrays, condition
+        As in `embed`.
+
+    Returns
+    -------
+    table : pandas.DataFrame
+        A row per seed: `seed`, `reconstruction` and `kl` (nats per track), `active_units`.
+    divergence : array of float, shape (seeds, latent)
+        KL divergence of each latent in nats, averaged over the tracks.
+    """
+    terms, divergences, means = [], [], []
+    for batch in _batches(trained, arrays, condition):
+        output = _sampled(trained.model, batch, trained.seeds)
+        size = output.latent.shape[1]
+        terms.append(torch.stack(_terms(trained.model, batch, output, beta=1.0)) * size)
+        divergences.append(output.divergence.sum(dim=1))
+        means.append(output.posterior.mean)
+    means = torch.cat(means, dim=1)
+    _, reconstruction, kl = (torch.stack(terms).sum(dim=0) / means.shape[1]).cpu().numpy()
+    active = elbo.active_units(means).cpu().numpy()
+    table = pd.DataFrame({"seed": trained.seeds, "reconstruction": reconstruction, "kl": kl, "active_units": active})
+    return table, (torch.stack(divergences).sum(dim=0) / means.shape[1]).cpu().numpy()
+
+
+def _batches(
+    trained: Fit, arrays: Mapping[str, np.ndarray], condition: Sequence[object] | None, size: int = 512
+) -> Iterator[Inputs]:
+    """Give all tracks to all members, a batch at a time, in order."""
+    arrays = inputs.check(arrays)
+    for name in trained.model.encoders:
+        checks.one_of(name, "modality", arrays)
+    arrays = {name: arrays[name] for name in trained.model.encoders}
+    data = inputs.prepare(arrays, trained.scaling, condition=condition, categories=trained.categories)
+    data = data.to(_device_of(trained.model))
+    for index in torch.arange(len(data)).split(size):
+        yield data.rows(index.expand(len(trained.seeds), -1))
+
+
+def _encode(model: VAE, batch: Inputs) -> elbo.Gaussian:
+    with torch.no_grad():
+        return model.encode(batch.tensors, context=batch.context, present=batch.present)
+
+
+def _sampled(model: VAE, batch: Inputs, seeds: Sequence[int]) -> Output:
+    """Pass without dropout or input noise, but with a sample: the same one each time."""
+    posterior = _encode(model, batch)
+    noise = networks.normal(_generators(seeds, "validation"), *posterior.mean.shape[1:]).to(posterior.mean.device)
+    latent = elbo.sample(posterior, noise)
+    with torch.no_grad():
+        return Output(
+            posterior, latent, model.divergence(posterior, latent), model.decode(latent, context=batch.context)
+        )
+
+
+def _terms(model: VAE, batch: Inputs, output: Output, *, beta: float, free_bits: float = 0.0) -> elbo.Terms:
+    return elbo.objective(
+        output.reconstructions,
+        batch.tensors,
+        output.divergence,
+        beta=beta,
+        errors=model.errors,
+        present=batch.present,
+        free_bits=free_bits,
+    )
+
+
+def _start_from(
+    autoencoder: Fit, arrays: Mapping[str, np.ndarray], condition: Sequence[object] | None, model: VAE
+) -> None:
+    """Take over an autoencoder's weights, and fit the components of the prior to its codes, seed by seed."""
+    codes = embed(autoencoder, arrays, condition=condition)
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, weight in autoencoder.model.named_parameters():
+            weights[name][..., : weight.shape[-1]] = weight  # a head that also gives variances keeps those as they are
+        for member, seed in enumerate(autoencoder.seeds):
+            mixture = GaussianMixture(
+                model.prior.mean.shape[1],
+                covariance_type="diag",
+                random_state=seed,
+                n_init=3,
+                reg_covar=elbo.ACTIVE_VARIANCE,
+            )
+            mixture.fit(codes[member])
+            for target, values in (
+                (model.prior.logits, np.log(mixture.weights_)),
+                (model.prior.mean, mixture.means_),
+                (model.prior.log_var, np.log(mixture.covariances_)),
+            ):
+                target[member] = torch.from_numpy(values)
+
+
+def _check_needs(recipe: str, shapes: Mapping[str, tuple[int, ...]], categories: Sequence[str]) -> None:
+    plan = RECIPES[recipe]
+    if plan.conditional and len(categories) < 2:
+        raise ParameterError(
+            f"condition must give at least two different labels to recipe {recipe!r}, got {len(categories)}"
+        )
+    if not plan.conditional and categories:
+        raise ParameterError(f"condition must be left out: recipe {recipe!r} is not conditional")
+    if len(shapes) < plan.modalities:
+        raise ParameterError(
+            f"arrays must hold at least {plan.modalities} modalities for {recipe!r}, got {list(shapes)}"
+        )
+    if plan.image and not any(len(shape) == 2 for shape in shapes.values()):
+        raise ParameterError(f"arrays must hold images of shape (n, height, width) for {recipe!r}, got none")
+
+
+def _facts(trained: Fit, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
+    facts = {
+        "recipe": trained.recipe,
+        "settings": trained.settings,
+        "seeds": trained.seeds,
+        "shapes": shapes,
+        "categories": trained.categories,
+    }
+    return json.loads(json.dumps(facts))  # as it will be read again, for comparing
+
+
+def _device(name: str) -> torch.device:
+    checks.one_of(name, "device", ("auto", "cpu", "cuda"))
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ParameterError("device must be 'cpu' or 'auto' here: there is no GPU that torch can use")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def _device_of(model: VAE) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _generators(seeds: Sequence[int], stream: str, epoch: int = 0) -> list[torch.Generator]:
+    """One generator per seed. Each epoch has its own: nothing of them need be kept to resume."""
+    entropy = [np.random.SeedSequence([seed, STREAMS.index(stream), epoch]) for seed in seeds]
+    states = [sequence.generate_state(1, np.uint64)[0] for sequence in entropy]
+    return [torch.Generator().manual_seed(int(state) >> 1) for state in states]

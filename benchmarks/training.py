@@ -1,0 +1,82 @@
+"""Training: all seeds in one go against the usual way, one model after another over a DataLoader.
+
+Both train the same architecture with the same objective and optimiser on the same data. They are timed epoch by epoch
+in turn, so that whatever else the machine does falls on both.
+"""
+
+import statistics
+import time
+import tracemalloc
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from vae_lib import train
+
+TRACKS, FEATURES, BATCH, SEEDS = 1000, 57, 32, 10
+LATENT, HIDDEN, DROPOUT, LEARNING_RATE = 32, (256, 128, 64), 0.2, 1e-3
+ROUNDS = 7
+
+
+class UsualVAE(nn.Module):
+    """The base VAE as tutorials write it: one model, torch's own layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = _body([FEATURES, *HIDDEN])
+        self.mean, self.log_var = nn.Linear(HIDDEN[-1], LATENT), nn.Linear(HIDDEN[-1], LATENT)
+        self.decoder = nn.Sequential(_body([LATENT, *reversed(HIDDEN)]), nn.Linear(HIDDEN[0], FEATURES))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        hidden = self.encoder(x)
+        mean, log_var = self.mean(hidden), self.log_var(hidden)
+        return self.decoder(mean + torch.exp(0.5 * log_var) * torch.randn_like(mean)), mean, log_var
+
+
+def _body(widths: list[int]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(DROPOUT)]
+    return nn.Sequential(*layers)
+
+
+def usual(x: np.ndarray, *, seed: int) -> Iterator[float]:
+    """Train one seed the usual way; each step is an epoch and gives its mean loss."""
+    torch.manual_seed(seed)
+    data = TensorDataset(torch.from_numpy(x))
+    loader = DataLoader(data, batch_size=BATCH, shuffle=True)
+    model = UsualVAE()
+    optimiser = torch.optim.Adam(model.parameters(), lr=LEARNING_RATE)
+    while True:
+        total = 0.0
+        for (batch,) in loader:
+            reconstruction, mean, log_var = model(batch)
+            error = 0.5 * (reconstruction - batch).square().sum(1)
+            kl = 0.5 * (mean.square() + log_var.exp() - 1.0 - log_var).sum(1)
+            loss = (error + kl).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(batch)
+        yield total / len(data)
+
+
+def ours(x: np.ndarray, *, seeds: int, epochs: int) -> np.ndarray:
+    """Train all seeds at once and give each one's loss at the end."""
+    history = train.fit(
+        "vae",
+        {"audio": x},
+        seeds=range(seeds),
+        epochs=epochs,
+        batch_size=BATCH,
+        learning_rate=LEARNING_RATE,
+        validation=0.0,
+        progress=False,
+        latent_dim=LATENT,
+        hidden=HIDDEN,
+        dropout=DROPOUT,
+    ).history
+    return history[history["epoch"] == epochs]["loss"].to_numpy()
