@@ -241,7 +241,9 @@ def test_giving_up_on_tracks_costs_agreement_and_never_improves_a_shape():
     whole = {s.metric: s.mean for s in metrics.shape(x, labels, space="native")}
     for score in metrics.shape(x, hard, space="native", noise="cluster"):
         assert score.mean < whole[score.metric] if METRICS[score.metric].greater_is_better else score.mean > 1
-    for score in metrics.shape(x, [labels, hard], space="native", noise="singletons"):
+    null = dict.fromkeys(SPACE_METRICS, np.array([0.1, 0.2]))
+    for score in metrics.shape(x, [labels, hard], space="native", null=null, noise="singletons"):
+        assert len(score.null) == 0  # of clusterings whose shape is defined, so not a chance level of this one
         assert score.values[0] == pytest.approx(whole[score.metric])
         assert np.isnan(score.values[1])
         assert score.reason == "undefined for 1 of 2 seeds: noise as singletons has no shape"

@@ -743,7 +743,8 @@ def shape(
             values[defined] = [function(spaces[row], clusterings[row][None])[0] for row in defined]
         elif defined:
             values[defined] = function(spaces[0], np.stack([clusterings[row] for row in defined]))
-        scores.append(Score(name, space, values, np.asarray((null or {}).get(name, [])), reason=reason))
+        chance = np.array([]) if given_up.any() or null is None else np.asarray(null.get(name, []))
+        scores.append(Score(name, space, values, chance, reason=reason))
     return scores
 
 
