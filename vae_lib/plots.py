@@ -4,6 +4,7 @@ Colours come from one palette that survives colour blindness; groups also differ
 on colour alone.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -285,4 +286,33 @@ def differences(relative: pd.Series, ax: Axes, *, limit: float) -> Axes:
     ax.tick_params(axis="y", labelsize=6)
     ax.legend(loc="lower right")
     ax.invert_yaxis()
+    return ax
+
+
+def lines(
+    table: pd.DataFrame, ax: Axes, *, xlabel: str, ylabel: str, log: bool = False, spread: pd.DataFrame | None = None
+) -> Axes:
+    """Draw a line with markers per column over the index.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Index of numbers; each column is a line and its name stands in the legend.
+    ax : Axes
+    xlabel, ylabel : str
+    log : bool
+        Whether the horizontal axis is logarithmic.
+    spread : pandas.DataFrame, optional
+        Same shape; drawn as a band of this half-width around each line.
+    """
+    for marker, color, name in zip(itertools.cycle(MARKERS), palette(table.shape[1]), table.columns):
+        ax.plot(table.index, table[name], marker=marker, color=color, label=name, markersize=5)
+        if spread is not None:
+            ax.fill_between(
+                table.index, table[name] - spread[name], table[name] + spread[name], color=color, alpha=0.2, lw=0
+            )
+    if log:
+        ax.set_xscale("log")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax

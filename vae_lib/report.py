@@ -2,6 +2,7 @@
 
 import base64
 import html
+import inspect
 import io
 import json
 import os
@@ -17,7 +18,7 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-from vae_lib import checks, disentangle, metrics, store
+from vae_lib import checks, disentangle, metrics, models, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
@@ -432,6 +433,31 @@ def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
             "lyric dimensions": None if corpus.lyrics is None else corpus.lyrics.shape[1],
         }
     return pd.DataFrame(facts).map(lambda value: "–" if value is None else str(value))
+
+
+def recipes() -> Styler:
+    """List every model of `models.RECIPES`: what it is, how it differs from the base VAE, what it needs, its source."""
+    base = inspect.signature(models.compose).parameters
+    rows = {}
+    for name, recipe in models.RECIPES.items():
+        differs = {option: f"{base[option].default} → {value}" for option, value in recipe.defaults.items()}
+        needs = [
+            text
+            for text, needed in (
+                ("a label to be told", recipe.conditional),
+                (f"{recipe.modalities} modalities", recipe.modalities > 1),
+                ("an image", recipe.image),
+            )
+            if needed
+        ]
+        rows[name] = {
+            "what it is": recipe.summary,
+            "β": f"{recipe.beta:g}",
+            "differs in": "\n".join(f"{option}: {change}" for option, change in differs.items()) or "–",
+            "needs": ", ".join(needs) or "–",
+            "source": recipe.source,
+        }
+    return styled(pd.DataFrame(rows).T, caption="Every model by the name that `train.fit` takes.")
 
 
 def player(y: np.ndarray, *, sample_rate: int, caption: str) -> HTML:
