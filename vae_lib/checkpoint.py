@@ -46,7 +46,8 @@ def write(folder: Path | str, facts: Mapping[str, object], tensors: Mapping[str,
     name = f"{_digest(content)}.safetensors"
     with store.replacing(folder / name) as temporary:
         temporary.write_bytes(content)
-    store.write_json(folder / ROOT, {**facts, "tensors": name})
+    root = json.loads(json.dumps({**facts, "tensors": name}))
+    store.write_json(folder / ROOT, {**root, "checksum": _checksum(root)})
     for path in folder.glob("*.safetensors"):
         if path.name != name:
             path.unlink(missing_ok=True)
@@ -63,11 +64,17 @@ def read(folder: Path | str) -> tuple[dict[str, object], dict[str, Tensor]]:
     path = Path(folder) / ROOT
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
+        checksum = facts.pop("checksum")
+        damaged = checksum != _checksum(facts)
         name = facts.pop("tensors")
     except OSError as error:
         raise ParameterError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ParameterError(f"{path} is not a checkpoint: {error!r}") from None
+    if damaged:
+        raise ParameterError(
+            f"{path} is damaged: its content does not match its checksum; delete {folder} and train anew"
+        )
     weights = Path(folder) / Path(str(name)).name
     try:
         content = weights.read_bytes()
@@ -85,3 +92,7 @@ def read(folder: Path | str) -> tuple[dict[str, object], dict[str, Tensor]]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _checksum(facts: Mapping[str, object]) -> str:
+    return _digest(json.dumps(facts, sort_keys=True).encode())

@@ -224,4 +224,5 @@ def active_units(mean: Tensor) -> Tensor:
     Tensor of int, shape (members,)
         From 0 to the number of latents.
     """
-    return (mean.var(dim=1) > ACTIVE_VARIANCE).sum(dim=1)
+    # A single track does not vary.
+    return (mean.var(dim=1, correction=min(1, mean.shape[1] - 1)) > ACTIVE_VARIANCE).sum(dim=1)

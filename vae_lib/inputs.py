@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -63,46 +64,71 @@ class Inputs(NamedTuple):
         return Inputs(move(self.tensors), move(self.present), None if self.context is None else self.context.to(device))
 
 
-def check(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return every modality as an array of floats, rows aligned; a row of NaN throughout is a missing one.
+def check(
+    arrays: Mapping[str, np.ndarray], *, shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> dict[str, np.ndarray]:
+    """Return every modality as an array of floats, in alphabetical order; a row of NaN throughout is a missing one.
 
     Parameters
     ----------
     arrays : mapping of modality to array-like, shape (n, d) or (n, height, width)
+        Rows aligned.
+    shapes : mapping of modality to tuple of int, optional
+        Shape of one track in each modality that a trained model knows: others are left out, and one that is not
+        given at all is missing throughout.
 
     Raises
     ------
     ParameterError
-        If there is no modality, rows are not aligned, a value is infinite or NaN in part of a row, or a track is
-        missing in all modalities.
+        If there is no modality, rows are not aligned, a shape is not the one of the training, a value is infinite or
+        NaN in part of a row, or a track is missing in all modalities.
     """
-    if not arrays:
+    if not isinstance(arrays, Mapping) or not arrays:
         raise ParameterError("arrays must hold at least one modality, got none")
-    checked, missing = {}, []
-    rows = len(next(iter(arrays.values())))
-    for name, values in arrays.items():
+    for name in arrays:
+        # A modality names its networks too, and torch takes not every name for one.
+        if not isinstance(name, str) or not name or "." in name or hasattr(torch.nn.ModuleDict(), name):
+            raise ParameterError(f"arrays must name its modalities by words such as 'audio', got {name!r}")
+    known = arrays if shapes is None else {name: values for name, values in arrays.items() if name in shapes}
+    if not known:
+        raise ParameterError(f"arrays must hold {' or '.join(shapes)} as in training, got {', '.join(arrays)}")
+    tables = {name: _numbers(values, f"arrays[{name!r}]") for name, values in known.items()}
+    rows = len(next(iter(tables.values())))
+    for name, shape in (shapes or {}).items():
+        tables.setdefault(name, np.full((rows, *shape), np.nan))
+    missing = {name: np.isnan(array).reshape(len(array), -1).all(axis=1) for name, array in tables.items()}
+    for name, array in tables.items():
         label = f"arrays[{name!r}]"
-        try:
-            array = np.asarray(values, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise ParameterError(f"{label} must hold numbers only: {error}") from None
-        if array.ndim not in (2, 3) or 0 in array.shape:
-            raise ParameterError(f"{label} must have shape (n, d) or (n, height, width), got {array.shape}")
         if len(array) != rows:
             raise ParameterError(f"{label} must have {rows} rows, got {len(array)}")
-        absent = np.isnan(array).reshape(rows, -1).all(axis=1)
+        if shapes is not None and array.shape[1:] != tuple(shapes[name]):
+            raise ParameterError(
+                f"{label} must have shape {_shown(shapes[name])} as in training, got {_shown(array.shape[1:])}"
+            )
         # With one modality alone a missing track is a plain error, in the words of `checks.matrix`.
-        there = array[~absent] if len(arrays) > 1 else array
-        if len(there):
-            checks.matrix(there.reshape(len(there), -1), label)
-        else:
+        absent = missing[name] if len(tables) > 1 else np.zeros(rows, dtype=bool)
+        if absent.all() and shapes is None:
             raise ParameterError(f"{label} is missing for every track: leave the modality out")
-        checked[name] = array
-        missing.append(absent)
-    nowhere = np.flatnonzero(np.all(missing, axis=0))
+        there = np.where(absent[:, None], 0.0, array.reshape(rows, -1))
+        checks.matrix(pd.DataFrame(there, columns=getattr(arrays.get(name), "columns", None)), label)
+    nowhere = np.flatnonzero(np.all([*missing.values()], axis=0))
     if len(nowhere):
         raise ParameterError(f"arrays must hold each track in one modality at least; row {nowhere[0]} is in none")
-    return checked
+    return {name: tables[name] for name in sorted(tables)}
+
+
+def _numbers(values: object, label: str) -> np.ndarray:
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{label} must hold numbers only: {error}") from None
+    if array.ndim not in (2, 3) or 0 in array.shape:
+        raise ParameterError(f"{label} must have shape (n, d) or (n, height, width), got {array.shape}")
+    return array
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return f"(n, {', '.join(map(str, shape))})"
 
 
 def scalings(arrays: Mapping[str, np.ndarray], errors: Mapping[str, str]) -> dict[str, Scaling]:
@@ -184,6 +210,25 @@ def restore(values: np.ndarray, scaling: Scaling | None) -> np.ndarray:
     return values * scale + mean
 
 
+def known(condition: Sequence[object]) -> list[str]:
+    """Return labels as strings.
+
+    Raises
+    ------
+    ParameterError
+        If it is no list, or a label is missing: a track of unknown language is not one of the language "nan".
+    """
+    labels = np.asarray(condition, dtype=object)
+    if labels.ndim != 1:
+        raise ParameterError(f"condition must be a list of labels, one per track, got {condition!r}")
+    missing = pd.isna(labels)
+    if missing.any():
+        raise ParameterError(
+            f"condition must have a label for every track: {missing.sum()} missing, the first in row {missing.argmax()}"
+        )
+    return [str(label) for label in labels]
+
+
 def context(condition: Sequence[object] | None, categories: Sequence[str], *, n: int) -> Tensor | None:
     """Turn labels into indicator columns, shape (n, categories); None if there are neither labels nor categories.
 
@@ -198,7 +243,7 @@ def context(condition: Sequence[object] | None, categories: Sequence[str], *, n:
         raise ParameterError(f"condition must give one of {', '.join(categories)} per track, got none")
     if not categories:
         raise ParameterError("condition must be left out: the recipe is not a conditional one")
-    labels = [str(label) for label in condition]
+    labels = known(condition)
     if len(labels) != n:
         raise ParameterError(f"condition must have {n} entries, one per track, got {len(labels)}")
     places = {name: place for place, name in enumerate(categories)}
