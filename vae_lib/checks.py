@@ -40,6 +40,19 @@ def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> in
     return int(value)
 
 
+def counts(values: Iterable[int], name: str, *, low: int = 1) -> list[int]:
+    """Return `values` as a list of ``int`` if they are whole numbers of at least `low`.
+
+    Raises
+    ------
+    ParameterError
+        If it is no list, or one of them is not a whole number or too small.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise ParameterError(f"{name} must be a list of whole numbers of at least {low}, got {values!r}")
+    return [count(value, name, low=low) for value in values]
+
+
 def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
     """Return `value` if it is among `allowed`.
 

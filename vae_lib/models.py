@@ -106,11 +106,22 @@ class VAE(nn.Module):
             experts.append(expert)
         return self.fuse(experts)
 
+    @property
+    def latent_dim(self) -> int:
+        """Number of latents."""
+        encoder = next(iter(self.encoders.values()))
+        return encoder.head.shape[0] // (1 if encoder.point else 2)
+
     def decode(
         self, latent: Tensor, generators: Generators | None = None, *, context: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Mean of every modality given `latent` of shape (members, batch, latent)."""
         return {name: decoder(latent, generators, context) for name, decoder in self.decoders.items()}
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shape of one track in each modality."""
+        return {name: decoder.output.shape for name, decoder in self.decoders.items()}
 
     def divergence(self, posterior: Gaussian, latent: Tensor) -> Tensor:
         """KL divergence of each latent from the prior, shape (members, batch, latent)."""
@@ -197,8 +208,11 @@ def compose(
     checks.count(components, "components", low=0)
     checks.in_range(dropout, "dropout", low=0.0, high=0.95)
     checks.in_range(input_noise, "input_noise", low=0.0)
-    hidden = [checks.count(width, "hidden") for width in hidden]
-    channels = [checks.count(width, "channels") for width in channels]
+    if point and components:
+        raise checks.ParameterError(f"components must be 0 for an autoencoder: a point has no prior, got {components}")
+    hidden, channels = checks.counts(hidden, "hidden"), checks.counts(channels, "channels")
+    if not channels and any(len(shape) > 1 for shape in shapes.values()):
+        raise checks.ParameterError("channels must hold at least one number for images, got none")
     for name, error in (errors or {}).items():
         checks.one_of(name, "errors", shapes)
         checks.one_of(error, f"errors[{name!r}]", elbo.ERRORS)

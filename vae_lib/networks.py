@@ -71,6 +71,11 @@ class EnsembleLinear(nn.Module):
         """Map (members, batch, in) to (members, batch, out)."""
         return torch.baddbmm(self.bias, x, self.weight)
 
+    @property
+    def shape(self) -> tuple[int]:
+        """Shape of what it gives for one track."""
+        return (self.weight.shape[2],)
+
     def extra_repr(self) -> str:
         """Sizes, for ``repr``."""
         members, in_features, out_features = self.weight.shape
@@ -164,7 +169,7 @@ class TransposedConvolutions(nn.Module):
 
     def __init__(self, members: int, in_features: int, image: tuple[int, int], channels: Sequence[int]) -> None:
         super().__init__()
-        self.image = image
+        self.shape = tuple(image)
         self.small = (channels[-1], *halved(image, len(channels)))
         self.input = EnsembleLinear(members, in_features, math.prod(self.small))
         self.layers = nn.ModuleList(
@@ -177,7 +182,7 @@ class TransposedConvolutions(nn.Module):
         x = self.input(x).unflatten(2, self.small)
         for layer in self.layers:
             x = layer(torch.relu(x))
-        height, width = self.image
+        height, width = self.shape
         return x.squeeze(2)[..., :height, :width]
 
 

@@ -102,7 +102,7 @@ def fit(
     seeds : sequence of int
         Distinct, at least 0.
     epochs : int
-        Passes over the corpus, at most.
+        Passes over the corpus, at most; 0 gives the network as it starts, untrained, and writes no checkpoint.
     condition : sequence, shape (n,), optional
         The label that a conditional recipe is told, such as the language.
     batch_size : int
@@ -158,23 +158,33 @@ def fit(
         "architecture": {**plan.defaults, **architecture},
     }
     checks.count(epochs, "epochs")
-    seeds = tuple(checks.count(seed, "seeds", low=0) for seed in seeds)
+    try:
+        about = _as_read(dict(about or {}))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ParameterError(f"about must hold what JSON can, got {about!r}: {error}") from None
+    seeds = tuple(checks.counts(seeds, "seeds", low=0))
     if not seeds or len(set(seeds)) < len(seeds):
         raise ParameterError(f"seeds must be distinct and at least one, got {list(seeds)}")
     if patience is not None and not validation:
         raise ParameterError("validation must be above 0 where patience is given: held-out tracks decide when to stop")
     arrays = inputs.check(arrays)
     shapes = {name: array.shape[1:] for name, array in arrays.items()}
-    categories = () if condition is None else tuple(sorted({str(label) for label in condition}))
+    categories = () if condition is None else tuple(sorted(set(inputs.known(condition))))
     _check_needs(recipe, shapes, categories)
 
     model = models.compose(shapes, members=len(seeds), categories=len(categories), **settings["architecture"])
     scaling = inputs.scalings(arrays, model.errors)
     data = inputs.prepare(arrays, scaling, condition=condition, categories=categories)
-    if data.present and any(encoder.point for encoder in model.encoders.values()):
-        raise ParameterError(f"arrays must be complete for recipe {recipe!r}: a point cannot say that it knows nothing")
+    if model.prior is not None:
+        if model.prior.mean.shape[1] > len(data):
+            raise ParameterError(
+                f"components must be at most the {len(data)} tracks of arrays, got {model.prior.mean.shape[1]}"
+            )
+        if data.present:
+            raise ParameterError(f"arrays must be complete for recipe {recipe!r}: it starts from an autoencoder")
+    _check_complete(model, data)
     empty = Fit(model, pd.DataFrame(), seeds, recipe, settings, scaling, categories, 0.0)
-    training = _Training(empty, data, _device(device), {"about": dict(about or {}), "data": data.hash})
+    training = _Training(empty, data, _device(device), {"about": about, "data": data.hash})
     if checkpoint is not None and checkpoints.exists(checkpoint):
         training.resume(checkpoint, epochs=epochs)
     else:
@@ -212,6 +222,8 @@ class _Training:
 
     def run(self, epochs: int, *, checkpoint: Path | str | None, progress: bool) -> None:
         """Train up to epoch `epochs`, or until every seed has stopped."""
+        if not self.epoch:
+            self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
         if self.epoch >= epochs or not self.running.any():
             return
         line = tqdm(
@@ -227,7 +239,7 @@ class _Training:
                 self.seconds = before + time.monotonic() - started
                 last = self.epoch == epochs or not self.running.any()
                 if checkpoint is not None and (last or time.monotonic() - saved >= CHECKPOINT_SECONDS):
-                    self._write(checkpoint)
+                    self._write(checkpoint, finished=last)
                     saved = time.monotonic()
 
     def result(self) -> Fit:
@@ -263,7 +275,8 @@ class _Training:
     def _measure(self, means: np.ndarray) -> None:
         """Add the epoch to the history, refuse what is not finite, and stop the seeds that no longer improve."""
         few = torch.linspace(0, len(self.data) - 1, min(len(self.data), MEASURED_TRACKS)).long()
-        active = elbo.active_units(_encode(self.model, self.data.rows(few.expand(len(self.seeds), -1))).mean)
+        latents = _encode(self.model, self.data.rows(few.expand(len(self.seeds), -1))).mean
+        active = elbo.active_units(latents)
         held_out = np.full(len(self.seeds), np.nan)
         if self.held_out.shape[1]:
             batch = self.data.rows(self.held_out)
@@ -271,27 +284,34 @@ class _Training:
             held_out = _terms(self.model, batch, output, beta=self.settings["beta"]).loss.cpu().numpy()
         columns = [np.full(len(self.seeds), self.epoch), self.seeds, *means, active.cpu().numpy(), held_out]
         self.history.append(np.stack(columns, axis=1, dtype=float)[self.running])
-        diverged = self.running & ~np.isfinite(means[0])
+        finite = latents.isfinite().all(dim=2).all(dim=1).cpu().numpy()
+        diverged = self.running & ~(np.isfinite(means[0]) & finite)
         if diverged.any():
+            what = f"loss of seed {self.seeds[diverged.argmax()]} is {means[0][diverged][0]}"
+            if np.isfinite(means[0][diverged][0]):
+                what = f"latents of seed {self.seeds[diverged.argmax()]} are no longer finite"
             raise DivergenceError(
-                f"the loss of seed {self.seeds[diverged.argmax()]} is {means[0][diverged][0]} in epoch {self.epoch}: "
+                f"the {what} in epoch {self.epoch}: "
                 f"lower learning_rate (now {self.settings['learning_rate']:g}) or check the scale of the input"
             )
-        if self.settings["patience"] and self.epoch >= self.settings["warmup"]:
-            better = self.running & (held_out < self.best_loss)
+        if self.settings["patience"]:
+            # While the weight of the divergence still rises, the last epoch is the one to keep.
+            rising = self.epoch <= max(self.settings["warmup"], 1)
+            better = self.running & ((held_out < self.best_loss) | rising)
             self.best_loss[better], self.best_epoch[better] = held_out[better], self.epoch
+            self.best_loss[~np.isfinite(self.best_loss)] = np.inf
             if better.any():
                 members = torch.from_numpy(np.flatnonzero(better))
                 for name, weight in self.model.named_parameters():
                     self.best[name][members] = weight.detach()[members]
-            self.running &= self.epoch - np.maximum(self.best_epoch, 1) < self.settings["patience"]
+            self.running &= self.epoch - self.best_epoch < self.settings["patience"]
 
     def _table(self) -> pd.DataFrame:
         names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
         rows = np.concatenate(self.history) if self.history else np.empty((0, len(names)))
         return pd.DataFrame(rows, columns=names).astype({"epoch": int, "seed": int, "active_units": int})
 
-    def _write(self, folder: Path | str) -> None:
+    def _write(self, folder: Path | str, *, finished: bool) -> None:
         tensors = {f"best/{name}": weight for name, weight in self.best.items()}
         for name, weight in self.model.named_parameters():
             tensors[f"model/{name}"] = weight
@@ -302,7 +322,8 @@ class _Training:
         tensors["history"] = torch.from_numpy(np.concatenate(self.history))
         for key in ("running", "best_loss", "best_epoch"):
             tensors[key] = torch.from_numpy(getattr(self, key))
-        checkpoints.write(folder, self.facts | {"epoch": self.epoch, "seconds": round(self.seconds, 2)}, tensors)
+        progress = {"epoch": self.epoch, "seconds": round(self.seconds, 2), "finished": bool(finished)}
+        checkpoints.write(folder, self.facts | progress, tensors)
 
     def resume(self, folder: Path | str, *, epochs: int) -> None:
         """Take up the state that a checkpoint of the same training holds."""
@@ -310,7 +331,8 @@ class _Training:
         for key in ("recipe", "settings", "seeds", "shapes", "categories", "data"):
             if facts.get(key) != self.facts[key]:
                 raise ParameterError(
-                    f"checkpoint {folder} is of another training: its {key} differ; give another folder or delete it"
+                    f"checkpoint {folder} is of another training: {_difference(key, facts.get(key), self.facts[key])}; "
+                    f"give another folder or delete it"
                 )
         if facts["epoch"] > epochs:
             raise ParameterError(f"epochs must be at least {facts['epoch']}, which {folder} has had, got {epochs}")
@@ -345,6 +367,10 @@ def load(folder: Path | str) -> Fit:
         If there is no checkpoint or a file of it is damaged; the message names the file.
     """
     facts, tensors = checkpoints.read(folder)
+    if not facts["finished"]:
+        raise ParameterError(
+            f"{folder} holds a training that was cut off after epoch {facts['epoch']}: give it to fit, which goes on"
+        )
     shapes = {name: tuple(shape) for name, shape in facts["shapes"].items()}
     seeds, categories, settings = tuple(facts["seeds"]), tuple(facts["categories"]), facts["settings"]
     checks.one_of(facts["recipe"], f"recipe in {folder}", RECIPES)
@@ -386,6 +412,9 @@ def fit_many(
     ParameterError, DivergenceError
         Of a job, with its name in front.
     """
+    folders = [str(Path(job["checkpoint"]).resolve()) for job in jobs.values() if job.get("checkpoint") is not None]
+    if len(set(folders)) < len(folders):
+        raise ParameterError(f"checkpoint must be a folder of its own for every job, got {', '.join(sorted(folders))}")
     workers = min(len(jobs), os.cpu_count() or 1) if workers is None else checks.count(workers, "workers")
     if workers <= 1:
         results = (_job(name, options) for name, options in jobs.items())
@@ -446,9 +475,10 @@ def decode(trained: Fit, latents: np.ndarray, *, condition: Sequence[object] | N
         Modalities with a cosine term come as directions of length 1.
     """
     latents = torch.as_tensor(np.asarray(latents), dtype=torch.float32)
-    if latents.ndim != 3 or len(latents) != len(trained.seeds):
+    seeds, latent_dim = len(trained.seeds), trained.model.latent_dim
+    if latents.ndim != 3 or latents.shape[::2] != (seeds, latent_dim):
         raise ParameterError(
-            f"latents must have shape ({len(trained.seeds)}, n, latent), one space per seed, got {tuple(latents.shape)}"
+            f"latents must have shape ({seeds}, n, {latent_dim}), one space per seed, got {tuple(latents.shape)}"
         )
     device = _device_of(trained.model)
     context = inputs.context(condition, trained.categories, n=latents.shape[1])
@@ -518,11 +548,9 @@ def _batches(
     trained: Fit, arrays: Mapping[str, np.ndarray], condition: Sequence[object] | None, size: int = 512
 ) -> Iterator[Inputs]:
     """Give all tracks to all members, a batch at a time, in order."""
-    arrays = inputs.check(arrays)
-    for name in trained.model.encoders:
-        checks.one_of(name, "modality", arrays)
-    arrays = {name: arrays[name] for name in trained.model.encoders}
+    arrays = inputs.check(arrays, shapes=trained.model.shapes)
     data = inputs.prepare(arrays, trained.scaling, condition=condition, categories=trained.categories)
+    _check_complete(trained.model, data)
     data = data.to(_device_of(trained.model))
     for index in torch.arange(len(data)).split(size):
         yield data.rows(index.expand(len(trained.seeds), -1))
@@ -582,6 +610,11 @@ def _start_from(
                 target[member] = torch.from_numpy(values)
 
 
+def _check_complete(model: VAE, data: Inputs) -> None:
+    if data.present and any(encoder.point for encoder in model.encoders.values()):
+        raise ParameterError("arrays must be complete for an autoencoder: a point cannot say that it knows nothing")
+
+
 def _check_needs(recipe: str, shapes: Mapping[str, tuple[int, ...]], categories: Sequence[str]) -> None:
     plan = RECIPES[recipe]
     if plan.conditional and len(categories) < 2:
@@ -606,7 +639,21 @@ def _facts(trained: Fit, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, obj
         "shapes": shapes,
         "categories": trained.categories,
     }
-    return json.loads(json.dumps(facts))  # as it will be read again, for comparing
+    return _as_read(facts)
+
+
+def _difference(key: str, there: object, here: object) -> str:
+    """Name what differs between two trainings, for a message."""
+    if key == "settings" and there:
+        there, here = ({**settings, **settings["architecture"]} for settings in (there, here))
+        names = [name for name in {**there, **here} if name != "architecture" and there.get(name) != here.get(name)]
+        return ", ".join(f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names)
+    return "its data differ" if key == "data" else f"its {key} differ, {there} there and {here} here"
+
+
+def _as_read(facts: object) -> object:
+    """Give what JSON makes of it, numbers of NumPy as plain ones: so it will be read again, and can be compared."""
+    return json.loads(json.dumps(facts, default=lambda value: value.tolist(), allow_nan=False))
 
 
 def _device(name: str) -> torch.device:
