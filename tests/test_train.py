@@ -92,7 +92,7 @@ def test_a_divergence_names_the_seed_and_the_epoch(arrays):
     [
         ({"recipe": "gan"}, "recipe must be one of ae, vae, got 'gan'"),
         ({"beta": -1.0}, "beta must be a number in .*got -1.0"),
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": -1}, "epochs must be a whole number of at least 0, got -1"),
         ({"epochs": 2.5}, "epochs must be a whole number"),
         ({"learning_rate": 0.0}, "learning_rate must be a number in .0, inf., got 0.0"),
         ({"seeds": []}, "seeds must be distinct and at least one, got"),
@@ -108,3 +108,17 @@ def test_bad_input_is_one_clear_error(arrays, change, message):
     options = {"recipe": "vae", "arrays": arrays, "seeds": [0], "epochs": 1} | SMALL | change
     with pytest.raises(ParameterError, match=message):
         train.fit(options.pop("recipe"), options.pop("arrays"), **options)
+
+
+@pytest.mark.parametrize("patience", [None, 5])
+def test_no_epochs_give_the_network_as_it_starts(patience, arrays):
+    options = {"seeds": [0, 1], "patience": patience} | SMALL
+    untrained = train.fit("vae", arrays, epochs=0, **options)
+    latents = train.embed(untrained, arrays)
+    assert len(untrained.history) == 0
+    assert np.isfinite(latents).all()
+    assert not np.allclose(latents[0], latents[1])  # each seed its own weights
+    assert np.array_equal(latents, train.embed(train.fit("vae", arrays, epochs=0, **options), arrays))
+    # Training sets out from there: steps too small to matter leave the same network.
+    same = train.fit("vae", arrays, epochs=1, learning_rate=1e-12, **{**options, "patience": None})
+    np.testing.assert_allclose(train.embed(same, arrays), latents, atol=1e-5)

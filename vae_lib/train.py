@@ -157,7 +157,7 @@ def fit(
         "pretrain_epochs": checks.count(pretrain_epochs, "pretrain_epochs"),
         "architecture": {**plan.defaults, **architecture},
     }
-    checks.count(epochs, "epochs")
+    checks.count(epochs, "epochs", low=0)
     try:
         about = _as_read(dict(about or {}))
     except (TypeError, ValueError, AttributeError) as error:
@@ -222,6 +222,8 @@ class _Training:
 
     def run(self, epochs: int, *, checkpoint: Path | str | None, progress: bool) -> None:
         """Train up to epoch `epochs`, or until every seed has stopped."""
+        if not self.epoch:
+            self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
         if not self.epoch:
             self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
         if self.epoch >= epochs or not self.running.any():
