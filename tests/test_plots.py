@@ -116,3 +116,32 @@ def test_differences_show_every_column_even_an_exact_one_and_the_limit(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["tempo", "rms_mean"]
     assert (ax.lines[0].get_xdata() > 0).all()
     assert ax.lines[1].get_xdata()[0] == 0.01
+
+
+def test_a_sweep_shows_the_range_over_seeds_and_chance(ax):
+    by_value = {beta: Score("mig", "labels", np.array([0.1, 0.3]) * beta, np.array([0.05])) for beta in (0.5, 1.0, 4.0)}
+    plots.sweep(by_value, ax, xlabel="β", title="MIG", marked=[1.0])
+    assert ax.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.2, 0.8])
+    assert ax.lines[1].get_ydata().tolist() == [0.05] * 3
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "4"]
+
+
+def test_rate_distortion_names_every_beta_at_its_mean(ax):
+    table = pd.DataFrame({"kl": [1.0, 3.0], "reconstruction": [20.0, 40.0]})
+    plots.rate_distortion({1.0: table, 4.0: table / 2}, ax)
+    assert {text.get_text(): text.xy for text in ax.texts} == {"β = 1": (2.0, 30.0), "β = 4": (1.0, 15.0)}
+
+
+def test_importance_writes_the_shares_that_matter(ax):
+    table = pd.DataFrame({"tempo": [0.9, 0.1], "key": [0.0, 1.0]}, index=["latent 1", "latent 2"])
+    plots.importance(table, ax, title="seed 0")
+    assert [text.get_text() for text in ax.texts] == ["0.9", "", "0.1", "1.0"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["tempo", "key"]
+
+
+def test_pairs_that_land_together_stand_by_method_and_kind(ax):
+    rates = {"same genre": np.array([0.2, 0.4]), "other genre": np.array([0.1, 0.1])}
+    plots.together({"VAE": rates, "CVAE": rates}, ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["same genre", "other genre"]
+    assert ax.lines[0].get_xdata().tolist() == pytest.approx([0.3, 0.3])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["VAE", "CVAE"]

@@ -316,3 +316,89 @@ def lines(
     ax.set(xlabel=xlabel, ylabel=ylabel)
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return ax
+
+
+def sweep(by_value: Mapping[float, Score], ax: Axes, *, xlabel: str, title: str, marked: Sequence[float] = ()) -> Axes:
+    """Draw a measure over the values of a setting: mean and range over seeds, and its chance level as a dashed line.
+
+    Parameters
+    ----------
+    by_value : mapping of float to Score
+        Values above 0, on a logarithmic axis.
+    ax : Axes
+    xlabel, title : str
+    marked : sequence of float
+        Values that get a vertical line.
+    """
+    values = list(by_value)
+    seeds = np.array([np.asarray(score.values) for score in by_value.values()])
+    chance = [score.chance for score in by_value.values()]
+    ax.fill_between(values, seeds.min(1), seeds.max(1), color=palette(1)[0], alpha=0.2, linewidth=0)
+    ax.plot(values, seeds.mean(1), "o-", color=palette(1)[0], markersize=4)
+    if not np.isnan(chance).all():
+        ax.plot(values, chance, "--", color="0.4")
+    for value in marked:
+        ax.axvline(value, color="0.7", linewidth=1, zorder=0)
+    ax.set_xscale("log")
+    ax.set_xticks(values, [f"{value:g}" for value in values], fontsize="small")
+    ax.minorticks_off()
+    ax.set(xlabel=xlabel, title=title)
+    return ax
+
+
+def rate_distortion(by_beta: Mapping[float, pd.DataFrame], ax: Axes) -> Axes:
+    """Draw what a model pays against what it loses: a dot per seed, a line through the means over seeds.
+
+    Parameters
+    ----------
+    by_beta : mapping of float to DataFrame
+        Columns `kl` (the rate) and `reconstruction` (the distortion), a row per seed, as from ``train.diagnose``.
+    ax : Axes
+    """
+    means = pd.DataFrame({beta: table[["kl", "reconstruction"]].mean() for beta, table in by_beta.items()}).T
+    for table in by_beta.values():
+        ax.plot(table["kl"], table["reconstruction"], "o", color=palette(1)[0], alpha=0.4, markersize=3.5)
+    ax.plot(means["kl"], means["reconstruction"], "-", color=palette(1)[0], zorder=1)
+    for beta, (rate, distortion) in means.iterrows():
+        ax.annotate(f"β = {beta:g}", (rate, distortion), xytext=(7, 7), textcoords="offset points", fontsize="small")
+    ax.set(xlabel="rate: KL divergence (nats)", ylabel="distortion: reconstruction (nats)")
+    return ax
+
+
+def importance(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
+    """Draw how much of what is known of each factor comes from each latent, from 0 to 1.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row per latent, a column per factor; a column sums to 1, as from ``disentangle.dci``.
+    ax : Axes
+    title : str
+    """
+    text = table.map(lambda share: f"{share:.1f}" if share >= 0.1 else "")
+    sns.heatmap(table, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=0.5, cbar=False, ax=ax)
+    ax.tick_params(axis="x", rotation=35)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set_title(title)
+    return ax
+
+
+def together(by_method: Mapping[str, Mapping[str, np.ndarray]], ax: Axes) -> Axes:
+    """Draw how often pairs of tracks land in one cluster, a row per method, a marker per kind of pair.
+
+    Parameters
+    ----------
+    by_method : mapping of method to mapping of kind to array, shape (seeds,)
+        Shares from 0 to 1, as from ``metrics.rates_together``; drawn as mean and range over seeds.
+    ax : Axes
+    """
+    kinds = list(next(iter(by_method.values())))
+    for place, (kind, color) in enumerate(zip(kinds, palette(len(kinds)), strict=True)):
+        rows = np.arange(len(by_method)) + 0.5 * ((place + 0.5) / len(kinds) - 0.5)
+        rates = np.array([rates[kind] for rates in by_method.values()])
+        ax.hlines(rows, rates.min(1), rates.max(1), color=color, linewidth=1.5, alpha=0.6)
+        ax.plot(rates.mean(1), rows, MARKERS[place], color=color, markersize=5, label=kind)
+    ax.set(yticks=range(len(by_method)), yticklabels=list(by_method), ylim=(len(by_method) - 0.5, -0.5))
+    ax.set_xlabel("share of pairs in one cluster")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=2)
+    return ax
