@@ -39,6 +39,21 @@ def test_training_curves_show_mean_and_range_over_seeds(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "nats per track")
 
 
+def test_early_stopping_marks_the_best_epoch_of_every_seed(ax):
+    losses = pd.DataFrame(
+        {"epoch": [1, 1, 2, 2, 3], "seed": [0, 1, 0, 1, 1], "validation_loss": [5.0, 9.0, 6.0, 7.0, 8.0]}
+    )
+    plots.early_stopping(losses, ax, title="VAE")
+    *seeds, dots = ax.lines
+    assert [line.get_ydata().tolist() for line in seeds] == [[5.0, 6.0], [9.0, 7.0, 8.0]]
+    assert (dots.get_xdata().tolist(), dots.get_ydata().tolist()) == ([1, 2], [5.0, 7.0])
+
+
+def test_divergences_are_sorted_within_each_seed(ax):
+    plots.divergences(np.array([[0.0, 3.0, 1.0], [5.0, 1.0, 0.0]]), ax, title="VAE")
+    assert [bar.get_height() for bar in ax.patches] == [4.0, 1.0, 0.0]
+
+
 def test_scores_show_every_seed_the_mean_and_chance(ax):
     by_method = {
         name: Score("davies_bouldin", "native", np.array([1.0, 2.0, 3.0]) + shift, np.linspace(4, 5, 41))

@@ -97,6 +97,45 @@ def training_curves(history: pd.DataFrame, column: str, ax: Axes, *, label: str,
     return ax
 
 
+def early_stopping(history: pd.DataFrame, ax: Axes, *, title: str, color: object = None) -> Axes:
+    """Draw the validation loss of every seed over the epochs, with a dot at its least: the epoch that is kept.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        As in ``train.Fit``, of a training with held-out tracks.
+    ax : Axes
+    title : str
+    color : matplotlib colour, optional
+    """
+    color = color or palette(1)[0]
+    for _, of_seed in history.groupby("seed"):
+        ax.plot(of_seed["epoch"], of_seed["validation_loss"], color=color, alpha=0.45, linewidth=0.8)
+    best = history.loc[history.groupby("seed")["validation_loss"].idxmin()]
+    ax.plot(best["epoch"], best["validation_loss"], "o", color=color, markeredgecolor="black", markersize=5)
+    ax.set(xlabel="epoch", ylabel="validation loss (nats per track)", title=title)
+    return ax
+
+
+def divergences(divergence: np.ndarray, ax: Axes, *, title: str, color: object = None) -> Axes:
+    """Draw the KL divergence of each latent, sorted within each seed: bars are means over seeds, whiskers the range.
+
+    Parameters
+    ----------
+    divergence : array, shape (seeds, latent)
+        In nats, as from ``train.diagnose``.
+    ax : Axes
+    title : str
+    color : matplotlib colour, optional
+    """
+    ordered = -np.sort(-np.asarray(divergence), axis=1)
+    mean, ranks = ordered.mean(axis=0), np.arange(1, ordered.shape[1] + 1)
+    reach = np.stack([mean - ordered.min(axis=0), ordered.max(axis=0) - mean])
+    ax.bar(ranks, mean, yerr=reach, color=color or palette(1)[0], ecolor="0.4", error_kw={"linewidth": 0.8})
+    ax.set(xlabel="latents, sorted in each seed", ylabel="KL divergence (nats)", title=title)
+    return ax
+
+
 def scores(by_method: Mapping[str, Score], ax: Axes) -> Axes:
     """Draw one metric of several methods: a dot per seed, a bar at the mean, and chance as a grey band.
 
