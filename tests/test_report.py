@@ -248,6 +248,15 @@ def test_a_table_has_a_line_per_corpus_where_asked(run, method):
     assert list(table.data.index) == ["small"]
 
 
+def test_the_provenance_is_that_of_the_whole_corpus_whatever_subsets_were_scored(run, method):
+    part = method["corpus"].select(np.arange(len(method["corpus"])) < 6)
+    for change in ({"corpus": part, "subset": "half"}, {}, {"corpus": part, "subset": "another half"}):
+        run.add(SCORES[:1], **method | change)
+    rows, provenance = report.read(run.write())
+    assert rows["n"].tolist() == [6, 12, 6]
+    assert provenance["corpora"]["small"]["hash"] == method["corpus"].hash
+
+
 def test_the_overview_tells_what_a_corpus_holds_and_what_not(small_corpus):
     tracks = small_corpus.tracks.assign(fault_filtered=["train", None] * 6, seconds=["30.00"] * 12)
     overview = report.overview([replace(small_corpus, tracks=tracks)])["small"]

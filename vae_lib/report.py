@@ -137,7 +137,8 @@ class Run:
         checks.one_of(noise, "noise", ("none", *metrics.NOISE))
         if checks.in_range(coverage, "coverage", low=0, high=1) < 1 and noise == "none":
             raise ParameterError(f"noise must say what the tracks without a cluster count as: coverage is {coverage}")
-        self._corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
+        if subset == "all" or corpus.name not in self._corpora:  # a subset has the name of the whole
+            self._corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
         for score in scores:
             low, high = score.interval
             self._rows.append(
