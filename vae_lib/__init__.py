@@ -10,6 +10,6 @@ The library is a stack of floors; a module imports only from floors below it (th
     elbo   | metrics | features | lyrics
     corpus | frames | inputs | checkpoint
     download | manifest | synth
-    store  | audio
+    store  | audio | scaling
     checks
 """

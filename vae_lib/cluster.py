@@ -617,4 +617,7 @@ def project(x: np.ndarray, *, method: str, seed: int, neighbours: int = 15) -> n
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")  # of a progress bar that is not used
         from umap import UMAP  # here, because it takes seconds to import
-    return UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(x)
+
+        # Groups without a neighbour in common are placed apart, which is what they are.
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        return UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(x)

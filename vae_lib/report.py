@@ -25,7 +25,14 @@ from vae_lib.metrics import Comparison, Score
 
 ROOT = Path(__file__).resolve().parents[1]
 
-MEASURES = metrics.METRICS | disentangle.MEASURES
+MEASURES = (
+    metrics.METRICS
+    | disentangle.MEASURES
+    | {
+        "seconds": disentangle.Measure("Seconds", 0.0, np.inf, False),
+        "mebibytes": disentangle.Measure("Mebibytes", 0.0, np.inf, False),
+    }
+)
 """Everything that a row can measure, in the order in which tables show it."""
 
 COLUMNS = (
