@@ -160,3 +160,27 @@ def test_pairs_that_land_together_stand_by_method_and_kind(ax):
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["same genre", "other genre"]
     assert ax.lines[0].get_xdata().tolist() == pytest.approx([0.3, 0.3])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["VAE", "CVAE"]
+
+
+def test_ablation_writes_every_score_and_hatches_what_is_chance(ax):
+    mean = pd.DataFrame({"raw": [0.5, -0.001], "VAE": [0.25, 0.0]}, index=["audio", "lyrics"])
+    plots.ablation(mean, ax, title="genre", sd=mean.abs(), found=mean > 0)
+    assert [text.get_text() for text in ax.texts] == ["0.50\n± 0.50", "0.25\n± 0.25", "0.00\n± 0.00", "0.00\n± 0.00"]
+    hatched = {tuple(patch.get_xy().min(axis=0)) for patch in ax.patches}
+    assert hatched == {(0, 1), (1, 1)}
+
+
+def test_k_distances_mark_the_reach_where_the_curve_crosses_it(ax):
+    plots.k_distances(np.array([1.0, 2.0, 3.0, 9.0]), 3.0, ax, title="features")
+    assert (ax.lines[2].get_xdata(), ax.lines[2].get_ydata()) == ([3], [3.0])
+    assert ax.texts[0].get_text() == "eps = 3.00"
+
+
+def test_a_value_is_placed_in_the_row_of_its_draws(ax):
+    plots.placed({"raw": np.arange(101.0), "VAE": np.arange(101.0)}, {"VAE": 90.0}, ax, xlabel="silhouette")
+    diamonds = [line for line in ax.lines if line.get_marker() == "D"]
+    assert [line.get_xydata().tolist() for line in diamonds] == [[[90.0, 1.0]]]
+    assert ax.lines[1].get_xdata().tolist() == pytest.approx([2.5, 97.5])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "VAE"]
+    with pytest.raises(ParameterError, match="got AE"):
+        plots.placed({"raw": np.arange(3.0)}, {"AE": 1.0}, ax, xlabel="silhouette")

@@ -441,3 +441,85 @@ def together(by_method: Mapping[str, Mapping[str, np.ndarray]], ax: Axes) -> Axe
     ax.set_xlabel("share of pairs in one cluster")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=2)
     return ax
+
+
+def ablation(
+    mean: pd.DataFrame, ax: Axes, *, title: str, sd: pd.DataFrame | None = None, found: pd.DataFrame | None = None
+) -> Axes:
+    """Draw scores as a heat map whose cells say them, those that chance would give hatched.
+
+    Parameters
+    ----------
+    mean : pandas.DataFrame
+        Scores from 0, which is chance, to 1; the names of its index and columns label the axes.
+    ax : Axes
+    title : str
+    sd : pandas.DataFrame, optional
+        Their standard deviations over seeds, written below them.
+    found : pandas.DataFrame of bool, optional
+        Whether a score is above chance; where it is not, the cell is hatched.
+    """
+    text = mean.map(lambda score: f"{score if abs(score) >= 0.005 else 0:.2f}".replace("-", "−"))
+    if sd is not None:
+        text = text + sd.map(lambda value: f"\n± {value:.2f}")
+    sns.heatmap(mean, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=0.5, cbar=False, ax=ax)
+    if found is not None:
+        for row, column in zip(*np.nonzero(~found.to_numpy(dtype=bool)), strict=True):
+            ax.fill([column, column + 1, column + 1, column], [row, row, row + 1, row + 1], fill=False,
+                    hatch="///", edgecolor="0.75", linewidth=0, zorder=2)  # fmt: skip
+    for label in ax.texts:
+        label.set(zorder=3, fontsize="small")
+    ax.tick_params(axis="both", length=0)
+    ax.tick_params(axis="x", rotation=0)
+    ax.tick_params(axis="y", rotation=0)
+    ax.set_title(title)
+    return ax
+
+
+def k_distances(curve: np.ndarray, eps: float, ax: Axes, *, title: str) -> Axes:
+    """Draw a curve of distances to a neighbour, and the reach at which DBSCAN cuts it.
+
+    Parameters
+    ----------
+    curve : array, shape (n,)
+        As from ``cluster.k_distances``.
+    eps : float
+        The reach; tracks below it are cores of clusters.
+    ax : Axes
+    title : str
+    """
+    color, marked = palette(2)
+    cores = int((np.asarray(curve) <= eps).sum())
+    ax.plot(np.arange(1, len(curve) + 1), curve, color=color)
+    ax.axhline(eps, color=marked, linestyle="--", linewidth=1)
+    ax.plot([cores], [eps], "o", color=marked, markersize=6)
+    ax.annotate(f"eps = {eps:.2f}", (cores, eps), xytext=(-6, 6), textcoords="offset points", ha="right", color=marked)
+    ax.set(xlabel="tracks, sorted", ylabel="distance to the neighbour", title=title)
+    return ax
+
+
+def placed(draws: Mapping[str, np.ndarray], marks: Mapping[str, float], ax: Axes, *, xlabel: str) -> Axes:
+    """Draw where single values fall among many draws: per group faint dots, their middle 95 % as a bar, a diamond.
+
+    Parameters
+    ----------
+    draws : mapping of str to array, shape (draws,)
+        At least one finite draw per group.
+    marks : mapping of str to float
+        The value to place, for the groups that have one.
+    ax : Axes
+    xlabel : str
+    """
+    unknown = [name for name in marks if name not in draws]
+    if unknown:
+        raise checks.ParameterError(f"marks must be of groups in draws, {', '.join(draws)}; got {', '.join(unknown)}")
+    for row, ((name, values), color) in enumerate(zip(draws.items(), palette(len(draws)), strict=True)):
+        values = np.asarray(values, dtype=float)
+        values = values[np.isfinite(values)]
+        ax.plot(values, row + np.linspace(-0.3, 0.3, len(values)), "o", color=color, alpha=0.2, markersize=2, mew=0)
+        ax.plot(np.quantile(values, [0.025, 0.975]), [row, row], color=color, linewidth=2)
+        ax.plot([np.median(values)] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
+        if name in marks:
+            ax.plot(marks[name], row, "D", color="black", mec="white", markersize=7, zorder=3)
+    ax.set(yticks=range(len(draws)), yticklabels=list(draws), ylim=(len(draws) - 0.5, -0.5), xlabel=xlabel)
+    return ax
