@@ -110,7 +110,7 @@ def early_stopping(history: pd.DataFrame, ax: Axes, *, title: str, color: object
     """
     color = color or palette(1)[0]
     for _, of_seed in history.groupby("seed"):
-        ax.plot(of_seed["epoch"], of_seed["validation_loss"], color=color, alpha=0.45, linewidth=0.8)
+        ax.plot(of_seed["epoch"], of_seed["validation_loss"], color=color, alpha=0.6, linewidth=1)
     best = history.loc[history.groupby("seed")["validation_loss"].idxmin()]
     ax.plot(best["epoch"], best["validation_loss"], "o", color=color, markeredgecolor="black", markersize=5)
     ax.set(xlabel="epoch", ylabel="validation loss (nats per track)", title=title)
