@@ -184,3 +184,23 @@ def test_a_value_is_placed_in_the_row_of_its_draws(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "VAE"]
     with pytest.raises(ParameterError, match="got AE"):
         plots.placed({"raw": np.arange(3.0)}, {"AE": 1.0}, ax, xlabel="silhouette")
+
+
+def test_a_ranking_shows_every_method_at_its_score_with_both_intervals():
+    table = pd.DataFrame(
+        {
+            "mean": [0.4, 0.3, 0.1],
+            "ci_low": [0.35, 0.2, 0.05],
+            "ci_high": [0.45, 0.4, 0.15],
+            "tracks_low": [0.3, 0.1, 0.0],
+            "tracks_high": [0.5, 0.5, np.nan],
+            "chance": 0.0,
+            "family": ["VAE", "baseline", "VAE"],
+        },
+        index=["a", "b", "c"],
+    )
+    ax = plots.ranking(table, plt.figure().subplots(), xlabel="ARI")
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]
+    dots = {x: y for line in ax.lines for x, y in zip(*line.get_data(), strict=True) if x > 0}
+    assert dots == {0.4: 2, 0.3: 1, 0.1: 0}
+    assert set(ax.get_legend_handles_labels()[1]) == {"VAE", "baseline", "chance"}

@@ -160,7 +160,15 @@ def scores(by_method: Mapping[str, Score], ax: Axes) -> Axes:
     return ax
 
 
-def scatter(points: np.ndarray, labels: Sequence, ax: Axes, *, title: str, legend: str | None = None) -> Axes:
+def scatter(
+    points: np.ndarray,
+    labels: Sequence,
+    ax: Axes,
+    *,
+    title: str,
+    legend: str | None = None,
+    axes: tuple[str, str] | None = None,
+) -> Axes:
     """Draw a two-dimensional map, a colour and a marker per group.
 
     Parameters
@@ -172,6 +180,8 @@ def scatter(points: np.ndarray, labels: Sequence, ax: Axes, *, title: str, legen
     title : str
     legend : str, optional
         Title of the legend; none is drawn without it.
+    axes : tuple of str, optional
+        What the two axes mean; a projection has none, and is drawn without ticks.
     """
     points = checks.matrix(points, "points")
     groups = pd.Categorical(labels)
@@ -180,7 +190,10 @@ def scatter(points: np.ndarray, labels: Sequence, ax: Axes, *, title: str, legen
         chosen = groups.codes == code
         marker = MARKERS[code % len(MARKERS)]
         ax.scatter(*points[chosen].T, s=22, color=color, marker=marker, label=group, linewidth=0, alpha=0.9)
-    ax.set(title=title, xticks=[], yticks=[])
+    if axes is None:
+        ax.set(title=title, xticks=[], yticks=[])
+    else:
+        ax.set(title=title, xlabel=axes[0], ylabel=axes[1])
     if legend:
         ax.legend(title=legend, bbox_to_anchor=(1, 1), loc="upper left", fontsize="small")
     return ax
@@ -522,4 +535,30 @@ def placed(draws: Mapping[str, np.ndarray], marks: Mapping[str, float], ax: Axes
         if name in marks:
             ax.plot(marks[name], row, "D", color="black", mec="white", markersize=7, zorder=3)
     ax.set(yticks=range(len(draws)), yticklabels=list(draws), ylim=(len(draws) - 0.5, -0.5), xlabel=xlabel)
+    return ax
+
+
+def ranking(table: pd.DataFrame, ax: Axes, *, xlabel: str) -> Axes:
+    """Draw a line per method: its score, how far training luck and how far the tracks would move it, and chance.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        A row per method, in the order to draw from above. Index: the names. Columns `mean`, `ci_low`, `ci_high`,
+        `tracks_low`, `tracks_high`, `chance`, and `family`, which gives colour and marker.
+    ax : Axes
+    xlabel : str
+    """
+    place = np.arange(len(table))[::-1]
+    families = sorted(table["family"].unique())
+    for color, marker, family in zip(palette(len(families)), MARKERS, families, strict=False):
+        of = (table["family"] == family).to_numpy()
+        rows, height = table[of], place[of]
+        ax.hlines(height, rows["tracks_low"], rows["tracks_high"], color=color, lw=1, alpha=0.7)
+        ax.hlines(height, rows["ci_low"], rows["ci_high"], color=color, lw=4, alpha=0.5)
+        ax.plot(rows["mean"], height, marker, color=color, label=family, markersize=5)
+    ax.plot(table["chance"], place, "|", color="black", markersize=8, label="chance")
+    ax.set_yticks(place, table.index, fontsize=8)
+    ax.set(xlabel=xlabel, ylim=(-0.7, len(table) - 0.3))
+    ax.grid(axis="y", lw=0.3)
     return ax

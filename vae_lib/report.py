@@ -24,6 +24,8 @@ from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
 
 ROOT = Path(__file__).resolve().parents[1]
+PAPER = ROOT / "paper" / "results"
+"""Where the rows that the article prints are kept."""
 
 MEASURES = (
     metrics.METRICS
@@ -309,6 +311,13 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
         asked = ", ".join(f"{name}={value!r}" for name, value in where.items())
         raise ParameterError(f"{len(found)} rows have {asked}; there must be exactly one")
     return found.iloc[0]
+
+
+def stored() -> pd.DataFrame:
+    """Rows of the paper run as they are kept with the project, columns as in `COLUMNS`; none if there are no files."""
+    if not any(PAPER.glob("*.json")):
+        return pd.DataFrame(columns=list(COLUMNS))
+    return collect(source=PAPER)[0]
 
 
 def score(row: pd.Series) -> Score:
