@@ -40,11 +40,11 @@ PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 LIBRARY := $(wildcard vae_lib/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data embed book render test lab bench lock references clean
+.PHONY: help setup data embed book render paper-results test lab bench lock references clean
 .SUFFIXES:
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 	@echo
 	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), make -j2: notebooks side by side"
 
@@ -80,12 +80,20 @@ $(PARAMETERS): $(BUILD)/params/.resolved
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
 	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
-	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel)
+	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) \
+	  $(if $(filter paper,$(PROFILE)),--vector)
 .PRECIOUS: $(EXECUTED)
 
 # The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
 $(BUILD)/executed/data.ipynb: $(wildcard data/*/*)
+$(BUILD)/executed/methods.ipynb: $(wildcard data/gtzan_mini/*)
+$(BUILD)/executed/audit.ipynb: $(wildcard data/gtzan_mini/*)
 $(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
+$(BUILD)/executed/medium.ipynb: $(wildcard data/songs_en_de/* data/lyrics_bn_en/*)
+$(BUILD)/executed/hard.ipynb: $(wildcard data/songs_en_de/* paper/results/hard.json)
+$(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
+# The page of results reads the rows that the other pages wrote, and those of the article.
+$(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
 $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READY)
@@ -108,6 +116,12 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READ
 
 render:  ## render the prose again without executing a notebook that has been executed before
 	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
+
+# A recipe of its own, so that the profile is that of the article whatever PROFILE says.
+paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results
+	@test -n "$(DATA_HOME)" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
+	@$(MAKE) --no-print-directory book PROFILE=paper
+	@$(BIN)/python -m vae_lib.execute keep _build/paper --into paper/results
 
 test: $(READY)  ## build the smoke book, then check and test everything
 	@$(MAKE) --no-print-directory book PROFILE=smoke

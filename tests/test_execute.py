@@ -469,3 +469,40 @@ def test_the_command_line_ends_with_its_message_alone(tmp_path):
 
 def test_effective_parameters_are_json_that_people_can_read(built):
     assert json.loads((built / "_build/book/params/b.json").read_text())["epochs"] == 2
+
+
+# What a build found, kept with the project.
+
+
+def built(folder, *, figures):
+    (folder / "results").mkdir(parents=True)
+    (folder / "executed").mkdir()
+    (folder / "results" / "easy.json").write_text('{"rows": [1]}', encoding="utf-8")
+    cell = nbformat.v4.new_code_cell("plot()", metadata={"mystnb": {"figure": {"name": "fig-easy-maps"}}})
+    cell.outputs = [nbformat.v4.new_output("display_data", data=figures)]
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell]), folder / "executed" / "easy.ipynb")
+    return folder
+
+
+def test_results_and_figures_are_kept_and_older_ones_go(tmp_path):
+    build = built(tmp_path / "paper", figures={"image/svg+xml": "<svg>new</svg>", "image/png": "AAAA"})
+    (tmp_path / "kept/figures").mkdir(parents=True)
+    (tmp_path / "kept/figures/fig-old.svg").write_text("<svg/>", encoding="utf-8")
+    (tmp_path / "kept/old.json").write_text("{}", encoding="utf-8")
+    execute.keep(build, tmp_path / "kept")
+    there = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "kept").rglob("*.*")}
+    assert there == {"easy.json": '{"rows": [1]}', "fig-easy-maps.svg": "<svg>new</svg>"}
+
+
+def test_a_figure_that_was_not_drawn_for_print_leaves_what_is_kept_as_it_was(tmp_path):
+    build = built(tmp_path / "paper", figures={"image/png": "AAAA"})
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/old.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ParameterError, match=r"easy.ipynb has no figure fig-easy-maps for print"):
+        execute.keep(build, tmp_path / "kept")
+    assert [path.name for path in (tmp_path / "kept").rglob("*.*")] == ["old.json"]
+
+
+def test_a_build_without_results_is_one_clear_error(tmp_path):
+    with pytest.raises(ParameterError, match="has no results: execute its notebooks first"):
+        execute.keep(tmp_path, tmp_path / "kept")

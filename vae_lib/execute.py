@@ -27,6 +27,7 @@ from vae_lib import store
 from vae_lib.checks import ParameterError
 
 EVERY_NOTEBOOK = "all"  # the key of a profile whose parameters go to every notebook
+DRAWN_TWICE = ("--InlineBackend.figure_formats=svg", "--InlineBackend.figure_formats=png")  # what a kernel takes
 SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -311,6 +312,7 @@ def execute(
     build: Path | str,
     newer: Iterable[str] = (),
     parallel: bool = False,
+    vector: bool = False,
 ) -> Path:
     """Execute a notebook with papermill into ``<build>/executed/``, whole or not at all.
 
@@ -330,6 +332,8 @@ def execute(
         The prerequisites that are newer than the last execution: the reason to show.
     parallel : bool
         Whether other notebooks run at the same time and write to the same terminal.
+    vector : bool
+        Whether figures are drawn as SVG too, for print.
 
     Returns
     -------
@@ -361,7 +365,7 @@ def execute(
         rewrite = sys.stdout.isatty() and not parallel
         nbformat.write(document, running)
         with Progress(notebook.stem, cells=len(document.cells), reason=reason, rewrite=rewrite) as progress:
-            document = _papermill(running, notebook, progress, build)
+            document = _papermill(running, notebook, progress, build, vector=vector)
         for complaint in _complaints(document):
             print(f"{notebook.stem}, {complaint}", file=sys.stderr, flush=True)
         _strip(document, root=str(Path.cwd()))
@@ -370,6 +374,55 @@ def execute(
     running.replace(output)
     (build / "failed" / notebook.name).unlink(missing_ok=True)
     return output
+
+
+def keep(build: Path | str, folder: Path | str) -> list[Path]:
+    """Copy what a build found to a folder of the project: its result files, and its named figures as ``figures/*.svg``.
+
+    Files of an earlier copy that this build does not have are removed.
+
+    Parameters
+    ----------
+    build : path
+        The folder of the profile, whose notebooks were executed with `vector`.
+    folder : path
+        Such as ``paper/results``.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    ParameterError
+        If the build has no results, or its figures were not drawn for print.
+    """
+    import nbformat
+
+    build, folder = Path(build), Path(folder)
+    results = sorted((build / "results").glob("*.json"))
+    if not results:
+        raise ParameterError(f"{build} has no results: execute its notebooks first")
+    kept = {folder / path.name: path.read_text(encoding="utf-8") for path in results}
+    for path in sorted((build / "executed").glob("*.ipynb")):
+        for cell in nbformat.read(path, as_version=4).cells:
+            figure = cell.metadata.get("mystnb", {}).get("figure")
+            if figure is None or cell.cell_type != "code":
+                continue
+            drawn = [
+                output["data"]["image/svg+xml"] for output in cell.outputs if "image/svg+xml" in output.get("data", {})
+            ]
+            if not drawn:
+                raise ParameterError(f"{path} has no figure {figure['name']} for print: execute it for this profile")
+            kept[folder / "figures" / f"{figure['name']}.svg"] = "".join(drawn[-1])
+    for path, text in kept.items():
+        with store.replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    for path in [*folder.glob("*.json"), *folder.glob("figures/*.svg")]:
+        if path not in kept:
+            path.unlink()
+    return list(kept)
 
 
 def _prepare(document: dict, values: Mapping[str, object], name: str) -> None:
@@ -399,7 +452,7 @@ def _reason(newer: list[str]) -> str:
     return ", ".join(named + more) or "asked for"
 
 
-def _papermill(running: Path, notebook: Path, progress: "Progress", build: Path) -> dict:
+def _papermill(running: Path, notebook: Path, progress: "Progress", build: Path, *, vector: bool) -> dict:
     """Execute `running` in place, in the folder of `notebook`; keep the copy of one that fails."""
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
@@ -414,7 +467,7 @@ def _papermill(running: Path, notebook: Path, progress: "Progress", build: Path)
             cwd=notebook.resolve().parent,
             progress_bar=False,
             record_timing=False,
-            extra_arguments=["--log-level=CRITICAL"],
+            extra_arguments=["--log-level=CRITICAL", *(DRAWN_TWICE if vector else ())],
             on_cell_start=lambda cell, cell_index: progress.reached(cell_index),
         )
     except papermill.PapermillExecutionError as error:
@@ -505,7 +558,7 @@ class Progress:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run ``resolve`` or ``run``; return the exit status: 0, 1 a notebook failed, 2 bad input, 130 interrupted."""
+    """Run ``resolve``, ``run`` or ``keep``; return the exit status: 0, 1 a notebook failed, 2 bad input, 130 interrupted."""
     parser = argparse.ArgumentParser(prog="python -m vae_lib.execute", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     resolving = commands.add_parser("resolve", help="write the effective parameters of each notebook")
@@ -518,6 +571,10 @@ def main(arguments: list[str] | None = None) -> int:
     running.add_argument("--build", required=True, metavar="FOLDER")
     running.add_argument("--newer", default="", metavar="FILES", help="what is newer than the last execution")
     running.add_argument("--parallel", action="store_true", help="other notebooks write to the same terminal")
+    running.add_argument("--vector", action="store_true", help="draw figures as SVG too, for print")
+    keeping = commands.add_parser("keep", help="copy results and figures of a build")
+    keeping.add_argument("build")
+    keeping.add_argument("--into", required=True, metavar="FOLDER")
     options = parser.parse_args(arguments)
     # A kernel lives in a session of its own: it is shut down when these arrive as exceptions, not when they kill.
     for name in ("SIGTERM", "SIGHUP"):
@@ -526,6 +583,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "resolve":
             write_effective(resolve(options.profile, options.notebooks), options.into)
+        elif options.command == "keep":
+            print(f"{len(keep(options.build, options.into))} files written to {options.into}")
         else:
             execute(
                 options.notebook,
@@ -533,6 +592,7 @@ def main(arguments: list[str] | None = None) -> int:
                 build=options.build,
                 newer=options.newer.split(),
                 parallel=options.parallel,
+                vector=options.vector,
             )
     except ParameterError as error:
         print(f"error: {error}", file=sys.stderr)
