@@ -474,7 +474,7 @@ def test_effective_parameters_are_json_that_people_can_read(built):
 # What a build found, kept with the project.
 
 
-def built(folder, *, figures):
+def paper_build(folder, *, figures):
     (folder / "results").mkdir(parents=True)
     (folder / "executed").mkdir()
     (folder / "results" / "easy.json").write_text('{"rows": [1]}', encoding="utf-8")
@@ -485,7 +485,7 @@ def built(folder, *, figures):
 
 
 def test_results_and_figures_are_kept_and_older_ones_go(tmp_path):
-    build = built(tmp_path / "paper", figures={"image/svg+xml": "<svg>new</svg>", "image/png": "AAAA"})
+    build = paper_build(tmp_path / "paper", figures={"image/svg+xml": "<svg>new</svg>", "image/png": "AAAA"})
     (tmp_path / "kept/figures").mkdir(parents=True)
     (tmp_path / "kept/figures/fig-old.svg").write_text("<svg/>", encoding="utf-8")
     (tmp_path / "kept/old.json").write_text("{}", encoding="utf-8")
@@ -495,7 +495,7 @@ def test_results_and_figures_are_kept_and_older_ones_go(tmp_path):
 
 
 def test_a_figure_that_was_not_drawn_for_print_leaves_what_is_kept_as_it_was(tmp_path):
-    build = built(tmp_path / "paper", figures={"image/png": "AAAA"})
+    build = paper_build(tmp_path / "paper", figures={"image/png": "AAAA"})
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept/old.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ParameterError, match=r"easy.ipynb has no figure fig-easy-maps for print"):
