@@ -558,7 +558,7 @@ class Progress:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run ``resolve``, ``run`` or ``keep``; return 0, 1 where a notebook failed, 2 for bad input, 130 if interrupted."""
+    """Run ``resolve``, ``run`` or ``keep``; return 0, 1: a notebook failed, 2: bad input, 130: interrupted."""
     parser = argparse.ArgumentParser(prog="python -m vae_lib.execute", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     resolving = commands.add_parser("resolve", help="write the effective parameters of each notebook")
