@@ -106,7 +106,7 @@ def test_a_full_disk_or_a_kill_between_tensors_and_facts_leaves_the_last_one(fol
 
 def test_a_kill_before_the_old_tensors_are_cleared_away_leaves_the_new_one(folder, monkeypatch):
     old, unlink = weights(folder), Path.unlink
-    monkeypatch.setattr(Path, "unlink", lambda path, **options: path == old and full_disk() or unlink(path, **options))
+    monkeypatch.setattr(Path, "unlink", lambda path, **options: full_disk() if path == old else unlink(path, **options))
     with pytest.raises(OSError, match="No space left"):
         checkpoint.write(folder, FACTS, tensors(2.0))
     assert old.exists()
