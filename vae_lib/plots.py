@@ -506,7 +506,7 @@ def k_distances(curve: np.ndarray, eps: float, ax: Axes, *, title: str) -> Axes:
     ax.plot(np.arange(1, len(curve) + 1), curve, color=color)
     ax.axhline(eps, color=marked, linestyle="--", linewidth=1)
     ax.plot([cores], [eps], "o", color=marked, markersize=6)
-    ax.annotate(f"eps = {eps:.2f}", (cores, eps), xytext=(-6, 6), textcoords="offset points", ha="right", color=marked)
+    ax.annotate(f"eps = {eps:.3g}", (cores, eps), xytext=(-6, 6), textcoords="offset points", ha="right", color=marked)
     ax.set(xlabel="tracks, sorted", ylabel="distance to the neighbour", title=title)
     return ax
 
