@@ -750,3 +750,16 @@ def test_no_epochs_give_the_network_as_it_starts(patience, arrays):
     # Training sets out from there: steps too small to matter leave the same network.
     same = train.fit("vae", arrays, epochs=1, learning_rate=1e-12, **{**options, "patience": None})
     np.testing.assert_allclose(train.embed(same, arrays), latents, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"latnet_dim": 3}, "option of the architecture must be one of latent_dim, hidden, .*got 'latnet_dim'"),
+        ({"members": 3}, "option of the architecture must be one of .*got 'members'"),
+        ({"errors": "cosine"}, "errors must map modalities to names"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_named(option, message):
+    with pytest.raises(ParameterError, match=message):
+        train.fit("vae", {"audio": np.eye(8)}, seeds=[0], epochs=1, progress=False, **option)

@@ -5,6 +5,7 @@ the same network under another weight of the KL divergence, a conditional VAE on
 a label, a convolutional VAE one that is given images.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -213,6 +214,10 @@ def compose(
     hidden, channels = checks.counts(hidden, "hidden"), checks.counts(channels, "channels")
     if not channels and any(len(shape) > 1 for shape in shapes.values()):
         raise checks.ParameterError("channels must hold at least one number for images, got none")
+    if errors is not None and not isinstance(errors, Mapping):
+        raise checks.ParameterError(
+            f"errors must map modalities to names, such as {{'lyrics': 'cosine'}}, got {errors!r}"
+        )
     for name, error in (errors or {}).items():
         checks.one_of(name, "errors", shapes)
         checks.one_of(error, f"errors[{name!r}]", elbo.ERRORS)
@@ -237,6 +242,12 @@ def compose(
         prior=MixturePrior(members, components, latent_dim) if components else None,
         input_noise=input_noise,
     )
+
+
+OPTIONS = tuple(
+    name for name in inspect.signature(compose).parameters if name not in ("shapes", "members", "categories")
+)
+"""What a caller of `train.fit` may set of `compose`."""
 
 
 class Recipe(NamedTuple):

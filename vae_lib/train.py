@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from vae_lib import checkpoint as checkpoints
@@ -146,6 +147,8 @@ def fit(
         If a loss becomes NaN or infinite; the message names the seed and the epoch.
     """
     plan = RECIPES[checks.one_of(recipe, "recipe", RECIPES)]
+    for option in architecture:
+        checks.one_of(option, "option of the architecture", models.OPTIONS)
     settings = {
         "batch_size": checks.count(batch_size, "batch_size"),
         "learning_rate": checks.in_range(learning_rate, "learning_rate", low=0.0, open_low=True),
@@ -222,8 +225,6 @@ class _Training:
 
     def run(self, epochs: int, *, checkpoint: Path | str | None, progress: bool) -> None:
         """Train up to epoch `epochs`, or until every seed has stopped."""
-        if not self.epoch:
-            self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
         if not self.epoch:
             self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
         if self.epoch >= epochs or not self.running.any():
@@ -603,7 +604,8 @@ def _start_from(
                 n_init=3,
                 reg_covar=elbo.ACTIVE_VARIANCE,
             )
-            mixture.fit(codes[member])
+            with threadpool_limits(1):
+                mixture.fit(codes[member])
             for target, values in (
                 (model.prior.logits, np.log(mixture.weights_)),
                 (model.prior.mean, mixture.means_),
