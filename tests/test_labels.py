@@ -1,0 +1,55 @@
+"""Labels come last: with the genres of a corpus shuffled, all that a notebook trains, clusters and measures without
+labels comes out as it was."""
+
+import json
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell
+
+from vae_lib import execute, report
+
+SHUFFLED = """
+import dataclasses, functools
+import numpy as np
+from vae_lib import corpus
+
+def shuffled(load, *names, **options):
+    music = load(*names, **options)
+    genre = music.tracks["genre"]
+    mixed = genre.iloc[np.random.default_rng(0).permutation(len(genre))].to_numpy()
+    return dataclasses.replace(music, tracks=music.tracks.assign(genre=mixed))
+
+corpus.load = functools.partial(shuffled, corpus.load)
+corpus.synthetic = functools.partial(shuffled, corpus.synthetic)
+"""
+BLIND = ("none", "language")  # targets of rows that no genre may touch
+
+
+def blind(path):
+    """Values of every row on all tracks that is no comparison with genres, by what it is a row of."""
+    rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    same = ("corpus", "features", "model", "params", "clusterer", "k", "target", "subset", "noise", "metric", "space")
+    return {
+        json.dumps([row[name] for name in same]): row["values"]
+        for row in rows
+        if row["target"] in BLIND and row["subset"] == "all"
+    }
+
+
+@pytest.mark.parametrize("name", ["easy", "medium", "hard"])
+def test_nothing_but_the_scores_against_genres_depends_on_the_genres(name, smoke_book, tmp_path):
+    document = nbformat.read(report.ROOT / "book" / f"{name}.ipynb", as_version=4)
+    first = next(number for number, cell in enumerate(document.cells) if cell.cell_type == "code")
+    document.cells.insert(first + 1, new_code_cell(SHUFFLED))
+    nbformat.write(document, tmp_path / f"{name}.ipynb")
+    values = execute.resolve(report.ROOT / "book/params/smoke.yaml", [tmp_path / f"{name}.ipynb"])
+    values[name]["profile"] = "shuffled"
+    (parameters,) = execute.write_effective(values, tmp_path / "params")
+    execute.execute(tmp_path / f"{name}.ipynb", parameters=parameters, build=tmp_path / "build")
+
+    known, mixed = blind(smoke_book / f"results/{name}.json"), blind(report.results_path(name, profile="shuffled"))
+    assert len(known) >= 20
+    differ = {what: (known[what], mixed[what]) for what in known.keys() & mixed.keys() if known[what] != mixed[what]}
+    assert differ == {}
+    assert len(known.keys() & mixed.keys()) >= 0.9 * len(known)
