@@ -8,7 +8,10 @@ import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
+import pandas as pd
 import pytest
+from conftest import load_script
 
 from vae_lib import execute
 
@@ -66,9 +69,30 @@ def test_the_numbers_are_those_of_the_reference(source, smoke_book):
         assert len(before) == len(after), f"code cell {number} prints other numbers; run `make references`"
         assert list(map(float, after)) == pytest.approx(list(map(float, before)), rel=0.15, abs=0.06), number
         compared += len(before)
-    assert compared > 20
+    timed = all("nbval-ignore-output" in cell.metadata.get("tags", []) for cell in old if cell.outputs)
+    assert compared > 20 or timed
 
 
-def test_the_run_wrote_result_rows(source, smoke_book):
-    rows = json.loads((smoke_book / "results" / f"{source.stem}.json").read_text(encoding="utf-8"))
-    assert rows
+def test_the_run_wrote_the_rows_of_the_reference(source, smoke_book):
+    regenerate = load_script("tests/nbval/regenerate.py")
+    if source.stem == "results":
+        assert not (smoke_book / "results/results.json").exists(), "this page reads rows and writes none"
+        return
+    now = regenerate.rows(source.stem)
+    if source.stem == "scaling":
+        assert now.empty
+        rows = json.loads((smoke_book / "results/scaling.json").read_text(encoding="utf-8"))["rows"]
+        assert {row["metric"] for row in rows} == set(regenerate.TIMES)
+        return
+    golden = pd.read_csv(
+        reference(source).with_suffix(".csv"),
+        dtype=dict.fromkeys(regenerate.WHAT, str),
+        keep_default_na=False,
+        na_values={"mean": "", "chance": ""},
+    )
+    golden = golden.set_index(regenerate.WHAT)
+    assert list(now.index) == list(golden.index), "run `make references`"
+    for column in golden:
+        # As for the printed numbers; a count of clusters or of active units may move by one.
+        far = ~np.isclose(now[column], golden[column], rtol=0.15, atol=0.06, equal_nan=True)
+        assert list(now.index[far]) == [], column

@@ -1,4 +1,4 @@
-"""Take the executed smoke notebooks as references for nbval: ``make references``.
+"""Take the executed smoke notebooks as references for nbval, and their result rows: ``make references``.
 
 Images are left out: nbval does not compare them, and each would be half a megabyte in the history.
 """
@@ -6,9 +6,21 @@ Images are left out: nbval does not compare them, and each would be half a megab
 from pathlib import Path
 
 import nbformat
+import pandas as pd
+
+from vae_lib import report
 
 HERE = Path(__file__).resolve().parent
 EXECUTED = HERE.parents[1] / "_build/smoke/executed"
+WHAT = ["corpus", "n", "features", "model", "params", "clusterer", "k", "target", "subset", "noise", "metric", "space"]
+TIMES = ("seconds", "mebibytes")
+
+
+def rows(notebook: str) -> pd.DataFrame:
+    """Mean and chance level of every row of a notebook that is no time or memory, by what it is a row of."""
+    table, _ = report.read(report.results_path(notebook, profile="smoke"))
+    table = table[~table["metric"].isin(TIMES)]
+    return table.astype(dict.fromkeys(WHAT, str)).set_index(WHAT)[["mean", "chance"]].round(4)
 
 
 def main() -> None:
@@ -21,6 +33,8 @@ def main() -> None:
                     output.get("data", {}).pop(kind, None)
         nbformat.write(document, HERE / path.name)
         print(f"tests/nbval/{path.name}")
+        if report.results_path(path.stem, profile="smoke").is_file() and len(found := rows(path.stem)):
+            found.to_csv(HERE / f"{path.stem}.csv", lineterminator="\n")
 
 
 if __name__ == "__main__":
