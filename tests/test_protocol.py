@@ -10,8 +10,10 @@ from scipy import stats
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.mixture import GaussianMixture
 
-from vae_lib import metrics, report
+from vae_lib import metrics, report, train
+from vae_lib.cluster import kmeans_per_seed
 from vae_lib.metrics import LABEL_METRICS, SPACE_METRICS
+from vae_lib.models import RECIPES
 
 DRAWS, LEVEL = 200, 0.05
 TRACKS, DIMENSIONS, K, SEEDS = 60, 10, 4, 3
@@ -126,3 +128,32 @@ def test_a_planted_difference_between_methods_is_found_and_shown():
     assert table["verdict"].tolist() == ["supported", "the reverse holds"]
     low, high = metrics.subsample_interval(genres, good_labels, minus=bad_labels, draws=200)["ari"]
     assert 0 < low < claims["good above bad"].difference < high
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_on_noise_no_model_is_above_chance_more_often_than_the_level(recipe):
+    rng = np.random.default_rng(4)
+    plan = RECIPES[recipe]
+    arrays = {"audio": rng.normal(size=(TRACKS, 8, 8) if plan.image else (TRACKS, DIMENSIONS))}
+    if plan.modalities > 1:
+        arrays["lyrics"] = rng.normal(size=(TRACKS, DIMENSIONS))
+    options = {"components": K, "pretrain_epochs": 1} if recipe == "vade" else {}
+    trained = train.fit(
+        recipe,
+        arrays,
+        seeds=range(DRAWS),
+        epochs=2,
+        condition=rng.choice(["bn", "en"], TRACKS) if plan.conditional else None,
+        latent_dim=3,
+        hidden=(8,),
+        channels=(2,),
+        progress=False,
+        **options,
+    )
+    condition = rng.choice(["bn", "en"], TRACKS) if plan.conditional else None
+    clusters = kmeans_per_seed(train.embed(trained, arrays, condition=condition), K, seeds=range(DRAWS), n_init=1)
+    found = [
+        [score.p_value <= LEVEL for score in metrics.agreement(rng.integers(0, K, TRACKS), of, permutations=199)]
+        for of in clusters
+    ]
+    assert (np.mean(found, axis=0) <= MOST).all()
