@@ -30,8 +30,9 @@ def test_the_start_of_a_curve_does_not_hide_its_end():
 
 def test_memory_and_time_of_a_step_are_seen():
     work = lambda n: (np.ones((n, 2**20 // 8)), time.sleep(0.05))  # noqa: E731
-    table = scaling.measure({"rows": work}, [20, 60], seconds=10, mebibytes=1e4)
-    assert table["mebibytes"].to_numpy() == pytest.approx([20, 60], abs=5)
+    # A process keeps small blocks for later use; arrays of this size are asked for and given back each time.
+    table = scaling.measure({"rows": work}, [64, 160], seconds=10, mebibytes=1e4)
+    assert table["mebibytes"].to_numpy() == pytest.approx([64, 160], abs=8)
     assert (table["seconds"] >= 0.05).all()
 
 
