@@ -251,7 +251,9 @@ class _Training:
             with torch.no_grad():
                 for name, weight in self.model.named_parameters():
                     weight.copy_(self.best[name])
-        return self.start._replace(model=self.model.requires_grad_(False), history=self._table(), seconds=self.seconds)
+        return self.start._replace(
+            model=self.model.requires_grad_(False), history=_table(self.history), seconds=self.seconds
+        )
 
     def _beta(self) -> float:
         rise = min(1.0, self.epoch / self.settings["warmup"]) if self.settings["warmup"] else 1.0
@@ -308,11 +310,6 @@ class _Training:
                 for name, weight in self.model.named_parameters():
                     self.best[name][members] = weight.detach()[members]
             self.running &= self.epoch - self.best_epoch < self.settings["patience"]
-
-    def _table(self) -> pd.DataFrame:
-        names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
-        rows = np.concatenate(self.history) if self.history else np.empty((0, len(names)))
-        return pd.DataFrame(rows, columns=names).astype({"epoch": int, "seed": int, "active_units": int})
 
     def _write(self, folder: Path | str, *, finished: bool) -> None:
         tensors = {f"best/{name}": weight for name, weight in self.best.items()}
@@ -384,10 +381,8 @@ def load(folder: Path | str) -> Fit:
     model.load_state_dict(part("best/" if settings["patience"] else "model/"))
     means, scales = part("scaling/mean/"), part("scaling/scale/")
     scaling = {name: Scaling(means[name].numpy(), scales[name].numpy()) for name in shapes if name in means}
-    names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
-    history = pd.DataFrame(tensors["history"].numpy(), columns=names)
-    history = history.astype({"epoch": int, "seed": int, "active_units": int})
     model.requires_grad_(False)
+    history = _table([tensors["history"].numpy()])
     return Fit(model, history, seeds, facts["recipe"], settings, scaling, categories, facts["seconds"])
 
 
@@ -557,6 +552,13 @@ def _batches(
     data = data.to(_device_of(trained.model))
     for index in torch.arange(len(data)).split(size):
         yield data.rows(index.expand(len(trained.seeds), -1))
+
+
+def _table(rows: Sequence[np.ndarray]) -> pd.DataFrame:
+    """Lay out what was measured epoch by epoch as `Fit.history`."""
+    names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
+    table = pd.DataFrame(np.concatenate([np.empty((0, len(names))), *rows]), columns=names)
+    return table.astype({"epoch": int, "seed": int, "active_units": int})
 
 
 def _encode(model: VAE, batch: Inputs) -> elbo.Gaussian:
