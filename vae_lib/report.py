@@ -474,7 +474,7 @@ def recipes() -> Styler:
             "needs": ", ".join(needs) or "–",
             "source": recipe.source,
         }
-    return styled(pd.DataFrame(rows).T, caption="Every model by the name that `train.fit` takes.")
+    return styled(pd.DataFrame(rows).T, caption="Every model by the name that train.fit takes.")
 
 
 def player(y: np.ndarray, *, sample_rate: int, caption: str) -> HTML:
