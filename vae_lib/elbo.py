@@ -167,7 +167,7 @@ def cosine_error(reconstruction: Tensor, target: Tensor) -> Tensor:
 
 
 ERRORS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"gaussian": gaussian_error, "cosine": cosine_error}
-"""Reconstruction terms by name: "gaussian" for standardised values, "cosine" for directions."""
+"""Reconstruction terms by name, "gaussian" for standardised values, "cosine" for directions."""
 
 
 def objective(

@@ -21,7 +21,7 @@ from vae_lib import checks
 from vae_lib.checks import ParameterError
 
 NOISE = ("singletons", "cluster")
-"""What noise tracks may count as: each a cluster of its own, or all of them one cluster."""
+"""What noise tracks may count as, each a cluster of its own or all of them one cluster."""
 
 BLOCK = 2**22  # cells of contingency tables, or distances, held at a time; 32 MiB as floats
 
@@ -421,7 +421,7 @@ class Score(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % t interval of the mean over seeds: how far training luck moves it, the tracks being as they are."""
+        """95 % t interval of the mean over seeds, which tells training luck only, the tracks being as they are."""
         return _t_interval(self.mean, self.sd / np.sqrt(len(self.values)), len(self.values) - 1)
 
     @property

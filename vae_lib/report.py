@@ -65,7 +65,7 @@ COLUMNS = (
     "values",
     "reason",
 )
-"""The columns of a result row: what was scored, as far as `space`; then what came out.
+"""The columns of a result row, what was scored as far as `space` and then what came out.
 
 `ci_low` to `ci_high` is over training seeds, `tracks_low` to `tracks_high` over draws of tracks; `values` holds one
 number per seed, so that methods can be compared seed by seed from result files alone; `reason` says why some are
