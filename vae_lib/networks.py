@@ -187,7 +187,14 @@ class TransposedConvolutions(nn.Module):
 
 
 def halved(image: tuple[int, int], times: int) -> tuple[int, int]:
-    """Height and width of an image after halving it so many times, rounded up."""
+    """Height and width of an image after halving it so many times, rounded up.
+
+    Examples
+    --------
+    >>> from vae_lib import networks
+    >>> networks.halved((16, 33), times=2)
+    (4, 9)
+    """
     return tuple(math.ceil(side / STRIDE**times) for side in image)
 
 

@@ -61,7 +61,14 @@ HEADLINES: Mapping[str, Mapping[str, object]] = {
 
 
 def floors() -> list[list[str]]:
-    """Modules of the library floor by floor, the highest first, as import-linter enforces them."""
+    """Modules of the library floor by floor, the highest first, as import-linter enforces them.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.floors()[-1]  # what all others stand on
+    ['checks']
+    """
     contract = tomllib.loads((report.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     return [re.findall(r"\w+", layer) for layer in contract["contracts"][0]["layers"]]
 
@@ -97,7 +104,8 @@ def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
 
     Examples
     --------
-    >>> table = parameters()
+    >>> from vae_lib import reference
+    >>> table = reference.parameters()
     >>> table[(table["parameter"] == "beta") & (table["notebook"] == "easy")].iloc[0]["meaning"]
     'weight of the KL divergence'
     """
@@ -125,34 +133,34 @@ def parameters_list(book: Path | str = report.ROOT / "book") -> str:
     profiles = list(table.columns[table.columns.get_loc("meaning") + 1 :])
     entries = []
     for name, rows in table.groupby("parameter"):
-        lines = [f"```{{confval}} {name}", f":type: `{rows['type'].iloc[0]}`"]
-        if rows["default"].nunique() == 1:
-            lines.append(f":default: `{rows['default'].iloc[0]}`")
-        lines += ["", f"{_sentence(rows['meaning'].iloc[0])}", "", f"Read by {_pages(rows['notebook'])}.", ""]
-        if rows["default"].nunique() > 1:
-            lines.append(f"- default: {_values(rows, 'default')}")
-        lines += [
-            f"- profile {profile}: {_values(changed, profile, rows)}"
-            for profile in profiles
-            if len(changed := rows[rows[profile] != rows["default"]])
+        meaning, kind = rows["meaning"].iloc[0], rows["type"].iloc[0]
+        lines = [
+            f"```{{confval}} {name}",
+            f"{meaning[0].upper()}{meaning[1:]}.",
+            "",
+            f"- `{kind}`, by default {_values(rows, 'default', rows)}",
+            *(
+                f"- in the profile *{profile}* {_values(changed, profile, rows)}"
+                for profile in profiles
+                if len(changed := rows[rows[profile] != rows["default"]])
+            ),
+            f"- read by {_pages(rows['notebook'])}",
+            "```",
         ]
-        entries.append("\n".join([*lines, "```"]))
+        entries.append("\n".join(lines))
     return "\n\n".join(entries)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def _pages(notebooks: pd.Series) -> str:
     return ", ".join(f"{{doc}}`{name} </book/{name}>`" for name in notebooks)
 
 
-def _values(rows: pd.DataFrame, column: str, everyone: pd.DataFrame | None = None) -> str:
-    """Write each value that a column has, with the pages that have it unless all of `everyone` share it."""
-    if rows[column].nunique() == 1 and everyone is not None and len(rows) == len(everyone):
-        return f"`{rows[column].iloc[0]}`"
-    return "; ".join(f"`{value}` on {_pages(same['notebook'])}" for value, same in rows.groupby(column, sort=False))
+def _values(rows: pd.DataFrame, column: str, everyone: pd.DataFrame) -> str:
+    """Write each value that a column has, with the pages that have it unless `everyone` has the same."""
+    values = list(rows.groupby(column, sort=False))
+    if len(values) == 1 and len(rows) == len(everyone):
+        return f"`{values[0][0]}`"
+    return "; ".join(f"`{value}` on {_pages(same['notebook'])}" for value, same in values)
 
 
 def measure(name: str) -> str:
@@ -160,9 +168,10 @@ def measure(name: str) -> str:
 
     Examples
     --------
-    >>> measure("silhouette")
+    >>> from vae_lib import reference
+    >>> reference.measure("silhouette")
     'From −1 to 1, higher is better; measured in a space, without labels.'
-    >>> measure("davies_bouldin")
+    >>> reference.measure("davies_bouldin")
     'From 0 up, lower is better; measured in a space, without labels.'
     """
     found = report.MEASURES[name]
@@ -272,7 +281,14 @@ def substitutions() -> dict[str, str]:
 
 
 def public(module: str) -> list[str]:
-    """Names of the functions and classes that a module offers, in the order of its source."""
+    """Names of the functions and classes that a module offers, in the order of its source.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.public("scaling")
+    ['measure', 'slope', 'predict']
+    """
     found = importlib.import_module(f"vae_lib.{module}")
     tree = ast.parse(inspect.getsource(found))
     kinds = ast.FunctionDef | ast.ClassDef
