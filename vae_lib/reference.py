@@ -22,7 +22,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
-from vae_lib import execute, metrics, report, store
+from vae_lib import cluster, execute, metrics, models, report, store
 
 HISTORY = report.PAPER / "history.csv"
 """Where it is kept how the headlines of the paper run have changed, a line for each time that one of them did."""
@@ -187,6 +187,33 @@ def measure(name: str) -> str:
     return f"{reach}, {better} is better{kind}."
 
 
+def recipe(name: str) -> str:
+    """Say in a sentence what a recipe of `models.RECIPES` is.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.recipe("vae")
+    'As the recipe `vae`: base VAE: Gaussian posterior, standard normal prior; β = 1.'
+    """
+    found = models.RECIPES[name]
+    return f"As the recipe `{name}`: {found.summary}; β = {found.beta:g}."
+
+
+def clusterer(name: str) -> str:
+    """Say in a sentence what a clusterer of `cluster.CLUSTERERS` is told.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.clusterer("dbscan")
+    'As the clusterer `dbscan`: finds the number of clusters itself, has no random start.'
+    """
+    found = cluster.CLUSTERERS[name]
+    count = "is told the number of clusters" if found.takes_k else "finds the number of clusters itself"
+    return f"As the clusterer `{name}`: {count}, {'starts at random' if found.takes_seed else 'has no random start'}."
+
+
 def headlines(folder: Path | str = report.PAPER) -> pd.DataFrame:
     """Take the `HEADLINES` from stored result files.
 
@@ -277,6 +304,8 @@ def substitutions() -> dict[str, str]:
         "parameters": parameters_list(),
         "history": history_table(),
         **{f"measure_{name}": measure(name) for name in report.MEASURES},
+        **{f"recipe_{name}": recipe(name) for name in models.RECIPES},
+        **{f"clusterer_{name}": clusterer(name) for name in cluster.CLUSTERERS},
     }
 
 
