@@ -23,22 +23,35 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
 from vae_lib import cluster, execute, metrics, models, report, store
+from vae_lib.checks import ParameterError
 
 HISTORY = report.PAPER / "history.csv"
 """Where it is kept how the headlines of the paper run have changed, a line for each time that one of them did."""
 
 HEADLINES: Mapping[str, Mapping[str, object]] = {
-    "the published VAE, trained on noise": {
+    "published VAE on noise": {
         "notebook": "audit",
         "corpus": "noise",
         "model": "published_vae_shuffled",
         "metric": "ari",
     },
-    "features": {"notebook": "easy", "model": "raw", "clusterer": "kmeans", "subset": "all", "metric": "ari"},
-    "base VAE": {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"},
+    "features by k-means": {
+        "notebook": "easy",
+        "model": "raw",
+        "clusterer": "kmeans",
+        "subset": "all",
+        "metric": "ari",
+    },
+    "base VAE by k-means": {
+        "notebook": "easy",
+        "model": "vae",
+        "clusterer": "kmeans",
+        "subset": "all",
+        "metric": "ari",
+    },
     "consensus of VAEs": {"notebook": "ensembles", "model": "VAE", "subset": "all", "metric": "ari"},
     "consensus of PCA": {"notebook": "ensembles", "model": "PCA", "subset": "all", "metric": "ari"},
-    "VAE of sound, two languages": {
+    "VAE on two languages": {
         "notebook": "hard",
         "corpus": "songs-bn-en",
         "features": "audio",
@@ -47,7 +60,7 @@ HEADLINES: Mapping[str, Mapping[str, object]] = {
         "target": "genre",
         "metric": "ari",
     },
-    "the same, told the language": {
+    "conditional VAE, told the language": {
         "notebook": "hard",
         "corpus": "songs-bn-en",
         "features": "audio",
@@ -286,14 +299,13 @@ def history_table(history: Path | str = HISTORY) -> str:
     """Give the history of the headlines as a Markdown table, headline by headline, the oldest value first."""
     table = pd.read_csv(history)
     order = table["headline"].map(list(dict.fromkeys(table["headline"])).index)
-    lines = ["| headline | corpus | since | metric | mean ± sd over seeds | chance |", "|---|---|---|---|---|---|"]
+    lines = ["| headline | corpus, tracks | mean ± sd over seeds | chance | since |", "|---|---|---|---|---|"]
     for _, row in table.assign(order=order).sort_values(["order", "date"], kind="stable").iterrows():
-        title = f"{{term}}`{report.MEASURES[row['metric']].title}`"
-        score = f"{row['mean']:.3f} ± {row['sd']:.3f}".replace("-", "−")
+        metric = f"{{term}}`{report.MEASURES[row['metric']].title}`"
+        score = f"{row['mean']:.3f} ± {row['sd']:.3f}".replace("-", "−").replace(" ", "\N{NO-BREAK SPACE}")
         chance = f"{row['chance']:.3f}".replace("-0.000", "0.000").replace("-", "−")
-        lines.append(
-            f"| {row['headline']} | {row['corpus']}, {row['n']} | {row['date']} | {title} | {score} | {chance} |"
-        )
+        day = row["date"].replace("-", "\N{NON-BREAKING HYPHEN}")
+        lines.append(f"| {row['headline']} | {row['corpus']}, {row['n']} | {metric} {score} | {chance} | {day} |")
     return "\n".join(lines)
 
 
@@ -364,4 +376,7 @@ def _link_imported(
 
 
 if __name__ == "__main__":
-    print(f"{remember()} headlines differ from the last run, in {HISTORY.relative_to(report.ROOT)}")
+    try:
+        print(f"{remember()} headlines differ from the last run, in {HISTORY.relative_to(report.ROOT)}")
+    except ParameterError as error:
+        sys.exit(f"error: {error}")
