@@ -146,12 +146,12 @@ def parameters_list(book: Path | str = report.ROOT / "book") -> str:
     profiles = list(table.columns[table.columns.get_loc("meaning") + 1 :])
     entries = []
     for name, rows in table.groupby("parameter"):
-        meaning, kind = rows["meaning"].iloc[0], rows["type"].iloc[0]
+        meaning = re.sub(r"([\\`*_<>\[\]{}$])", r"\\\1", rows["meaning"].iloc[0])  # it is text, not Markdown
         lines = [
             f"```{{confval}} {name}",
             f"{meaning[0].upper()}{meaning[1:]}.",
             "",
-            f"- `{kind}`, by default {_values(rows, 'default', rows)}",
+            f"- `{rows['type'].iloc[0]}`, by default {_values(rows, 'default', rows)}",
             *(
                 f"- in the profile *{profile}* {_values(changed, profile, rows)}"
                 for profile in profiles
