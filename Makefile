@@ -38,6 +38,8 @@ STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 LIBRARY := $(wildcard vae_lib/*.py)
+# What the reference pages are generated from while they are rendered.
+REFERENCE := $(LIBRARY) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data embed book render paper-results test lab bench lock references clean
@@ -96,7 +98,7 @@ $(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
-$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READY)
+$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml _toc.yml | $(READY)
 	@echo "rendering $(words $(PAGES)) pages"
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
@@ -122,6 +124,7 @@ paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep
 	@test -n "$(DATA_HOME)" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
 	@$(MAKE) --no-print-directory book PROFILE=paper
 	@$(BIN)/python -m vae_lib.execute keep _build/paper --into paper/results
+	@$(BIN)/python -m vae_lib.reference
 
 test: $(READY)  ## build the smoke book, then check and test everything
 	@$(MAKE) --no-print-directory book PROFILE=smoke

@@ -60,6 +60,16 @@ def read(folder: Path | str) -> tuple[dict[str, object], dict[str, Tensor]]:
     ------
     ParameterError
         If there is none, or a file of it is missing or damaged; the message names the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import torch
+    >>> from vae_lib import checkpoint
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoint.write(folder, {"epochs": 3}, {"weight": torch.ones(2)})
+    ...     checkpoint.read(folder)
+    ({'epochs': 3}, {'weight': tensor([1., 1.])})
     """
     path = Path(folder) / ROOT
     try:

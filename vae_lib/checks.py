@@ -16,6 +16,16 @@ def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.
     ------
     ParameterError
         If it is no number, not finite or outside the range.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.in_range(0.2, "dropout", low=0, high=0.95)
+    0.2
+    >>> checks.in_range(1.5, "dropout", low=0, high=0.95)
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: dropout must be a number in [0, 0.95], got 1.5
     """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not (number and np.isfinite(value) and low <= value <= high and not (open_low and value == low)):
@@ -32,6 +42,14 @@ def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> in
     ------
     ParameterError
         If it is not a whole number or outside the range.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.count(True, "k", low=2, high=100)
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: k must be a whole number from 2 to 100, got True
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
@@ -47,6 +65,12 @@ def counts(values: Iterable[int], name: str, *, low: int = 1) -> list[int]:
     ------
     ParameterError
         If it is no list, or one of them is not a whole number or too small.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.counts([256, 128, 64], "hidden")
+    [256, 128, 64]
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ParameterError(f"{name} must be a list of whole numbers of at least {low}, got {values!r}")
@@ -60,6 +84,14 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
     ------
     ParameterError
         If it is not; the message lists what is allowed.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.one_of("wards", "linkage", ("ward", "average", "complete"))
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: linkage must be one of ward, average, complete, got 'wards'
     """
     allowed = list(allowed)
     if value not in allowed:
@@ -84,6 +116,15 @@ def matrix(values: np.ndarray, name: str, *, rows: int | None = None) -> np.ndar
     ParameterError
         If it is not numeric, not two-dimensional, empty, of another length, or holds NaN or infinity; the message
         counts these and gives the first place.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_lib import checks
+    >>> checks.matrix(pd.DataFrame({"tempo": [90.0, None]}), "x")
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: x must be finite: 1 value(s) are NaN or infinite, the first in row 1, column 'tempo'
     """
     columns = list(getattr(values, "columns", []))
     try:
@@ -120,6 +161,16 @@ def labels(values: np.ndarray, name: str, *, length: int | None = None) -> np.nd
     ------
     ParameterError
         If it is not one-dimensional, empty, of another length, or has missing labels.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.labels(["pop", "jazz", "pop"], "genre")
+    array([1, 0, 1])
+    >>> checks.labels(["pop", None], "genre")
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: genre must have a label for every track: 1 missing, the first in row 1
     """
     array = np.asarray(values)
     if array.ndim != 1 or len(array) == 0:

@@ -48,6 +48,13 @@ def kmeans(x: np.ndarray, k: int, *, seed: int, n_init: int = 10) -> np.ndarray:
     ------
     ParameterError
         If `x` is not finite, or `k` is not from 2 to n.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster, metrics
+    >>> x = [[0.0], [0.1], [5.0], [5.1], [9.0]]
+    >>> metrics.ari(cluster.kmeans(x, 3, seed=0), [0, 0, 1, 1, 2])
+    1.0
     """
     x = checks.matrix(x, "x")
     checks.count(k, "k", low=2, high=len(x))
@@ -133,6 +140,12 @@ def agglomerative(x: np.ndarray, k: int, *, linkage: str = "ward") -> np.ndarray
     ------
     ParameterError
         If `x` is not finite, `k` is not from 2 to n or `linkage` is unknown.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster, metrics
+    >>> metrics.ari(cluster.agglomerative([[0.0], [0.1], [5.0], [5.1], [9.0]], 3), [0, 0, 1, 1, 2])
+    1.0
     """
     x = checks.matrix(x, "x")
     checks.count(k, "k", low=2, high=len(x))
@@ -176,6 +189,18 @@ def gmm(
     ------
     ParameterError
         If `x` is not finite, `k` is not from 2 to n or an option is out of range.
+
+    Examples
+    --------
+    Two crossed lines, which k-means can only cut across:
+
+    >>> import numpy as np
+    >>> from vae_lib import cluster, metrics
+    >>> t = np.linspace(-1, 1, 40)
+    >>> x = np.vstack([np.c_[t, 0.02 * np.sin(9 * t)], np.c_[0.02 * np.sin(9 * t), t]])
+    >>> line = np.repeat([0, 1], 40)
+    >>> metrics.ari(line, cluster.gmm(x, 2, seed=0)) > 0.8 > metrics.ari(line, cluster.kmeans(x, 2, seed=0))
+    True
     """
     x = checks.matrix(x, "x")
     return _mixture(x, k, seed, covariance=covariance, n_init=n_init, regularisation=regularisation).predict(x)
@@ -221,6 +246,20 @@ def spectral(x: np.ndarray, k: int, *, seed: int, neighbours: int = 10) -> np.nd
     ------
     ParameterError
         If `x` is not finite, or `k` or `neighbours` is out of range.
+
+    Examples
+    --------
+    Two rings, one within the other: neighbours tell them apart, distances to a centre do not.
+
+    >>> import numpy as np
+    >>> from vae_lib import cluster, metrics
+    >>> angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    >>> ring = np.c_[np.cos(angle), np.sin(angle)]
+    >>> x, true = np.vstack([ring, 4 * ring]), np.repeat([0, 1], 40)
+    >>> metrics.ari(true, cluster.spectral(x, 2, seed=0, neighbours=4))
+    1.0
+    >>> metrics.ari(true, cluster.kmeans(x, 2, seed=0)) < 0.5
+    True
     """
     x = checks.matrix(x, "x")
     checks.count(k, "k", low=2, high=len(x) - 1)
@@ -255,6 +294,12 @@ def k_distances(x: np.ndarray, neighbours: int) -> np.ndarray:
     ------
     ParameterError
         If `x` is not finite, or `neighbours` is out of range.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> cluster.k_distances([[0.0], [1.0], [3.0], [9.0]], 1)
+    array([1., 1., 2., 6.])
     """
     x = checks.matrix(x, "x")
     checks.count(neighbours, "neighbours", high=len(x) - 1)
@@ -281,6 +326,12 @@ def knee(curve: np.ndarray) -> int:
     ------
     ParameterError
         If it is not finite, not sorted upwards or shorter than two.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> cluster.knee([1.0, 1.1, 1.2, 1.3, 9.0])
+    3
     """
     curve = checks.matrix(np.atleast_2d(curve), "curve", rows=1)[0]
     if len(curve) < 2 or (np.diff(curve) < 0).any():
@@ -309,6 +360,12 @@ def dbscan(x: np.ndarray, *, neighbours: int = 4, eps: float | None = None) -> n
     ------
     ParameterError
         If `x` is not finite, or an option is out of range.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> cluster.dbscan([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]], neighbours=2, eps=0.5)
+    array([ 0,  0,  0,  1,  1,  1, -1])
     """
     x = checks.matrix(x, "x")
     checks.count(neighbours, "neighbours", high=len(x) - 1)
@@ -329,6 +386,14 @@ class Clusterer(NamedTuple):
         The clusterer with the options that are its own.
     takes_k, takes_seed : bool
         Whether it is told the number of clusters, and whether it draws.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> [name for name, clusterer in cluster.CLUSTERERS.items() if not clusterer.takes_k]
+    ['dbscan']
+    >>> cluster.CLUSTERERS["agglomerative"]([[0.0], [1.0], [8.0], [9.0]], 2, seed=0).tolist()
+    [1, 1, 0, 0]
     """
 
     title: str
@@ -387,6 +452,17 @@ def per_seed(
     ------
     ParameterError
         If the name is unknown, there is no seed, or `x` does not hold one space per seed.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> x = [[0.0], [0.1], [5.0], [5.1]]
+    >>> cluster.per_seed("kmeans", x, 2, seeds=range(3)).shape
+    (3, 4)
+    >>> cluster.per_seed("agglomerative", x, 2, seeds=range(3))  # no starts, so all seeds are one run
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1],
+           [0, 0, 1, 1]])
     """
     clusterer = _clusterer(clusterer)
     seeds = list(seeds)
@@ -423,6 +499,14 @@ def co_association(clusterings: np.ndarray) -> np.ndarray:
     ------
     ParameterError
         If `clusterings` is not a table of whole numbers from −1 up.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> cluster.co_association([[0, 0, 1], [0, 1, 1]])
+    array([[1. , 0.5, 0. ],
+           [0.5, 1. , 0.5],
+           [0. , 0.5, 1. ]])
     """
     clusterings = _clusterings(clusterings)
     members = np.hstack([labels[:, None] == np.unique(labels[labels >= 0]) for labels in clusterings])
@@ -456,6 +540,15 @@ def consensus(clusterings: np.ndarray, k: int, *, seed: int, method: str = "spec
     ------
     ParameterError
         If `clusterings` is not a table of whole numbers from −1 up, `k` is out of range or `method` is unknown.
+
+    Examples
+    --------
+    Three clusterings, each with a mistake of its own:
+
+    >>> from vae_lib import cluster, metrics
+    >>> ensemble = [[0, 0, 0, 1, 1, 0], [1, 1, 0, 0, 0, 0], [0, 1, 0, 1, 1, 1]]
+    >>> metrics.ari(cluster.consensus(ensemble, 2, seed=0), [0, 0, 0, 1, 1, 1])
+    1.0
     """
     checks.one_of(method, "method", CONSENSUS)
     checks.count(seed, "seed", low=0)
@@ -486,6 +579,12 @@ def stability(clusterings: np.ndarray) -> float:
     ------
     ParameterError
         If `clusterings` is not a table of whole numbers from −1 up with at least two rows.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> cluster.stability([[0, 0, 1, 1], [1, 1, 0, 0]])
+    1.0
     """
     clusterings = metrics.without_noise(_clusterings(clusterings), noise="singletons")
     if len(clusterings) < 2:
@@ -546,6 +645,17 @@ def k_scores(
     ParameterError
         If `x` is not finite, a candidate is no number of clusters, the clusterer takes no k, there are fewer than two
         seeds or `share` is out of range.
+
+    Examples
+    --------
+    Three clouds far apart:
+
+    >>> import numpy as np
+    >>> from vae_lib import cluster
+    >>> x = np.random.default_rng(0).normal(size=(60, 2)) + 20 * np.repeat(np.eye(3, 2), 20, axis=0)
+    >>> rows = cluster.k_scores(x, [2, 3, 4], seeds=range(4))
+    >>> max(rows, key=lambda row: row["stability"])["k"], max(rows, key=lambda row: row["silhouette"])["k"]
+    (3, 3)
     """
     x = checks.matrix(x, "x")
     chosen = _clusterer(clusterer)
@@ -582,6 +692,12 @@ def pca(x: np.ndarray, components: int) -> np.ndarray:
     ------
     ParameterError
         If `components` is not from 1 to the smaller side of `x`.
+
+    Examples
+    --------
+    >>> from vae_lib import cluster
+    >>> cluster.pca([[0.0, 0.0], [3.0, 4.0]], 1).round(6).tolist()  # 5 apart in the plane, and on the line
+    [[-2.5], [2.5]]
     """
     x = checks.matrix(x, "x")
     checks.count(components, "components", high=min(x.shape))
@@ -608,6 +724,14 @@ def project(x: np.ndarray, *, method: str, seed: int, neighbours: int = 15) -> n
     ------
     ParameterError
         If `method` is unknown or there are not more rows than `neighbours`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import cluster
+    >>> x = np.random.default_rng(0).normal(size=(20, 5))
+    >>> cluster.project(x, method="tsne", seed=0, neighbours=6).shape
+    (20, 2)
     """
     checks.one_of(method, "method", PROJECTIONS)
     x = checks.matrix(x, "x")

@@ -369,6 +369,18 @@ def save(corpus: Corpus, folder: Path | str) -> None:
     ------
     ParameterError
         If nothing was computed yet, the folder cannot be written, or holds other files, which would be lost.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vae_lib import corpus
+    >>> music = corpus.load("gtzan-mini")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     corpus.save(music, Path(folder) / "copy")
+    ...     again = corpus.read(Path(folder) / "copy")
+    >>> again.hash == music.hash
+    True
     """
     if not corpus.computed:
         raise ParameterError(f"{corpus.name} holds nothing to save: compute features or lyric vectors first")
@@ -700,6 +712,13 @@ def synthetic(count: int = 120, *, seed: int = 0, seconds: float = synth.SECONDS
     ------
     ParameterError
         If an argument is outside its range.
+
+    Examples
+    --------
+    >>> from vae_lib import corpus
+    >>> music = corpus.synthetic(12)
+    >>> len(music), music.labels
+    (12, ['genre', 'language', 'theme', 'mode'])
     """
     checks.in_range(seconds, "seconds", low=1, high=60)
     tracks = synth.factors(count, seed=seed)
@@ -737,7 +756,14 @@ _LOADERS: dict[str, Callable[[Path], Corpus]] = {
 
 
 def names() -> list[str]:
-    """The names that `load` knows."""
+    """The names that `load` knows.
+
+    Examples
+    --------
+    >>> from vae_lib import corpus
+    >>> corpus.names()
+    ['gtzan', 'gtzan-mini', 'lyrics-bn-en', 'songs-bn-en', 'songs-en-de', 'synthetic']
+    """
     return sorted(_LOADERS)
 
 
@@ -767,7 +793,8 @@ def load(name: str, *, data_home: Path | str | None = None) -> Corpus:
 
     Examples
     --------
-    >>> load("gtzan-mini")
+    >>> from vae_lib import corpus
+    >>> corpus.load("gtzan-mini")
     Corpus('gtzan-mini': 100 tracks, 10 genres, 123 features, 64×128 log-mel)
     """
     checks.one_of(name, "name", names())
@@ -810,10 +837,12 @@ def from_manifest(
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vae_lib import corpus
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     manifest = Path(folder) / "songs.csv"
     ...     _ = manifest.write_text("track_id,language,lyrics\nb,english,Rain again\na,bangla,আবার বৃষ্টি\n")
-    ...     from_manifest(manifest).tracks["language"].tolist()
+    ...     corpus.from_manifest(manifest).tracks["language"].tolist()
     ['bangla', 'english']
     """
     path = Path(path)
@@ -853,6 +882,18 @@ def from_folder(
     ------
     ParameterError
         If there is no such folder or no audio in it, a file lies in no genre, or two differ only in their endings.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vae_lib import corpus
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for file in ("jazz/one.wav", "jazz/live/two.mp3", "pop/three.flac"):
+    ...         (Path(folder) / file).parent.mkdir(parents=True, exist_ok=True)
+    ...         (Path(folder) / file).touch()
+    ...     corpus.from_folder(folder).tracks["genre"].to_dict()
+    {'jazz/live/two': 'jazz', 'jazz/one': 'jazz', 'pop/three': 'pop'}
     """
     folder = Path(folder)
     tracks = manifest.read_folder(folder)

@@ -96,6 +96,18 @@ def mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     ------
     ParameterError
         If there are fewer than 2 latents, no factors, a factor has one value or missing ones, or lengths differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import disentangle
+    >>> key, mode = np.meshgrid(np.arange(12), [0, 1])
+    >>> factors = {"key": key.ravel().astype(str), "mode": mode.ravel().astype(str)}
+    >>> latents = np.c_[key.ravel(), mode.ravel()]
+    >>> round(disentangle.mig(latents, factors), 2)  # a latent for each factor
+    1.0
+    >>> round(disentangle.mig(np.c_[latents[:, 0], latents[:, 0]], factors), 2)  # two that know the same
+    0.0
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
     return float(_mig(latents, {name: values[None] for name, values in factors.items()}, bins=bins)[0])
@@ -122,6 +134,15 @@ def sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     ------
     ParameterError
         As in `mig`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import disentangle
+    >>> tempo, brightness = np.meshgrid(np.linspace(60.0, 180.0, 10), np.linspace(0.0, 1.0, 10))
+    >>> factors = {"tempo": tempo.ravel(), "brightness": brightness.ravel()}
+    >>> round(disentangle.sap(np.c_[tempo.ravel(), brightness.ravel()], factors), 2)
+    1.0
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
     return float(_sap(latents, {name: values[None] for name, values in factors.items()}, bins=bins)[0])
@@ -149,6 +170,16 @@ def dci(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     ------
     ParameterError
         As in `mig`, or if there are fewer than 2 factors.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import disentangle
+    >>> tempo, brightness = np.meshgrid(np.linspace(60.0, 180.0, 10), np.linspace(0.0, 1.0, 10))
+    >>> factors = {"tempo": tempo.ravel(), "brightness": brightness.ravel()}
+    >>> found = disentangle.dci(np.c_[tempo.ravel(), brightness.ravel()], factors)
+    >>> found.disentanglement > 0.9, found.completeness > 0.9, found.importance.round(1).tolist()
+    (True, True, [[1.0, 0.0], [0.0, 1.0]])
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
     if len(factors) < 2:
@@ -204,6 +235,16 @@ def evaluate(
     ------
     ParameterError
         As in `dci`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import disentangle
+    >>> rng = np.random.default_rng(0)
+    >>> factors = {"tempo": rng.uniform(60, 180, 60), "brightness": rng.uniform(0, 1, 60)}
+    >>> scores = disentangle.evaluate(rng.normal(size=(60, 4)), factors, permutations=20, refits=2)
+    >>> [(score.metric, score.p_value > 0.05) for score in scores][:2]  # these latents know nothing
+    [('mig', True), ('sap', True)]
     """
     latents = np.asarray(latents)
     spaces = [_latents(points) for points in (latents if latents.ndim == 3 else latents[None])]
@@ -262,6 +303,15 @@ def probe(
     ParameterError
         If lengths differ, values are missing, there is one category only, one has fewer tracks than folds or is by a
         single group, so that it cannot be learnt from others, or there are fewer groups than folds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import disentangle
+    >>> language = np.repeat(["bangla", "english"], 20)
+    >>> x = np.c_[language == "bangla", np.random.default_rng(0).normal(size=40)]
+    >>> [(score.metric, score.mean, score.chance) for score in disentangle.probe(x, language)]
+    [('probe_accuracy', 1.0, 0.5), ('probe_balanced_accuracy', 1.0, 0.5)]
     """
     x = np.asarray(x)
     spaces = [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]

@@ -76,7 +76,18 @@ def read_parameters(notebook: Path | str) -> dict[str, Parameter]:
 
 
 def parse_parameters(source: str, name: str) -> dict[str, Parameter]:
-    """Read the typed parameters of the source of one cell; `name` is what messages call it."""
+    """Read the typed parameters of the source of one cell; `name` is what messages call it.
+
+    Examples
+    --------
+    >>> from vae_lib import execute
+    >>> execute.parse_parameters("k: int = 10  # number of clusters", "easy")["k"].comment
+    'number of clusters'
+    >>> execute.parse_parameters("k = 10", "easy")
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: easy, parameters cell, line 1: expected 'name: type = value  # meaning', got 'k = 10'
+    """
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
@@ -168,6 +179,16 @@ def fold(source: str, values: Mapping[str, object], *, name: str = "notebook") -
     ------
     ParameterError
         If a parameter is unknown or its value of another type.
+
+    Examples
+    --------
+    >>> from vae_lib import execute
+    >>> execute.fold("k: int = 10  # number of clusters", {"k": 4})
+    'k: int = 4  # number of clusters'
+    >>> execute.fold("k: int = 10  # number of clusters", {"clusters": 4})
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: notebook has no parameter 'clusters'; there are k
     """
     parameters = parse_parameters(source, name)
     code = source.encode()
@@ -201,7 +222,19 @@ def _literal(value: object) -> str:
 
 
 def check(values: Mapping[str, object], parameters: Mapping[str, Parameter], name: str) -> dict[str, object]:
-    """Return `values` converted to the types of `parameters`; `name` begins each message."""
+    """Return `values` converted to the types of `parameters`; `name` begins each message.
+
+    Examples
+    --------
+    >>> from vae_lib import execute
+    >>> known = execute.parse_parameters("beta: float = 1.0  # weight of the KL divergence", "easy")
+    >>> execute.check({"beta": 4}, known, "easy")
+    {'beta': 4.0}
+    >>> execute.check({"beta": "1e-3"}, known, "easy")
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: easy.beta must be float, got '1e-3' (str); YAML reads 1e-3 as text, write 1.0e-3
+    """
     checked = {}
     for key, value in values.items():
         if key not in parameters:

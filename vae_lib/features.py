@@ -211,7 +211,8 @@ def describe(*, by: str = "family") -> pd.DataFrame:
 
     Examples
     --------
-    >>> describe(by="column").loc["tempo", "unit"]
+    >>> from vae_lib import features
+    >>> features.describe(by="column").loc["tempo", "unit"]
     'beats per minute'
     """
     one_of(by, "by", ["family", "column"])
@@ -260,6 +261,16 @@ def outliers(table: pd.DataFrame, *, limit: float = 5.0, top: int = 8) -> pd.Dat
     DataFrame
         Index ``track_id``, the furthest first: `beyond` (number of columns beyond the limit), `column` (the one that
         stands out most) and `distance` (by how much, with its sign).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from vae_lib import features
+    >>> table = pd.DataFrame({"tempo": np.linspace(90, 130, 21), "rms": np.linspace(0.1, 0.3, 21)})
+    >>> table.loc["loud"] = [110.0, 5.0]
+    >>> features.outliers(table.rename_axis("track_id"), top=1).index.tolist()
+    ['loud']
     """
     in_range(limit, "limit", low=0.0, open_low=True)
     count(top, "top")
@@ -313,6 +324,15 @@ def summarise(frames: Frames) -> pd.Series:
     -------
     Series, float64
         One value per name in `COLUMNS`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import features
+    >>> seconds = np.arange(2 * features.SAMPLE_RATE) / features.SAMPLE_RATE
+    >>> tone = features.summarise(features.frame_features(np.sin(2 * np.pi * 1000 * seconds)))
+    >>> bool(980 < tone["spectral_centroid_mean"] < 1020)  # a tone of 1000 Hz
+    True
     """
     return pd.Series(_statistics(_per_frame(frames), frames.chroma, frames.tempo), index=list(COLUMNS))
 
@@ -353,9 +373,11 @@ def summarise_segments(frames: Frames, *, segments: int = SEGMENTS) -> pd.DataFr
 
     Examples
     --------
-    >>> seconds = np.arange(30 * SAMPLE_RATE) / SAMPLE_RATE
-    >>> frames = frame_features(np.sin(2 * np.pi * 440 * seconds) * (seconds > 15))
-    >>> summarise_segments(frames)["rms_mean"].round(1).tolist()
+    >>> import numpy as np
+    >>> from vae_lib import features
+    >>> seconds = np.arange(30 * features.SAMPLE_RATE) / features.SAMPLE_RATE
+    >>> frames = features.frame_features(np.sin(2 * np.pi * 440 * seconds) * (seconds > 15))
+    >>> features.summarise_segments(frames)["rms_mean"].round(1).tolist()
     [0.0, 0.0, 0.0, 0.0, 0.0, 0.7, 0.7, 0.7, 0.7, 0.7]
     """
     count(segments, "segments")
@@ -376,6 +398,14 @@ def log_mel_image(mel: np.ndarray) -> np.ndarray:
     ndarray, shape (64, 128), float32
         Mel bands from low to high × time; dB relative to the loudest cell, clipped at −80. A track with fewer frames
         than the picture has columns repeats frames.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import features
+    >>> image = features.log_mel_image(np.ones((1292, 128), dtype=np.float32))
+    >>> image.shape, float(image.max())
+    ((64, 128), 0.0)
     """
     starts = np.arange(IMAGE_FRAMES) * len(mel) // IMAGE_FRAMES
     lengths = np.diff(np.append(starts, len(mel)))
@@ -413,8 +443,10 @@ def extract(
 
     Examples
     --------
-    >>> seconds = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
-    >>> summary, log_mel = extract(np.sin(2 * np.pi * 440 * seconds))
+    >>> import numpy as np
+    >>> from vae_lib import features
+    >>> seconds = np.arange(2 * features.SAMPLE_RATE) / features.SAMPLE_RATE
+    >>> summary, log_mel = features.extract(np.sin(2 * np.pi * 440 * seconds))
     >>> round(float(summary["rms_mean"]), 2)
     0.71
     """
@@ -598,6 +630,18 @@ def read(folder: Path | str, *, ids: Sequence[str] | None = None) -> tuple[pd.Da
     ------
     ParameterError
         If no run of `extract_to` came to its end in the folder, a part is missing or damaged, or an id is unknown.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vae_lib import corpus, features
+    >>> music = corpus.synthetic(2, seconds=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     skipped = features.extract_to(folder, music.audio_paths(), ids=music.tracks.index, progress=False)
+    ...     table, log_mel, report = features.read(folder)
+    >>> table.shape, log_mel.shape, len(report)
+    ((2, 123), (2, 64, 128), 0)
     """
     usable, report = _listed(folder, ids)
     columns = store.read_rows(Path(folder) / _PARTS, usable["key"], columns=[*COLUMNS, "log_mel"])

@@ -65,6 +65,12 @@ def mel_filters(sample_rate: int = SAMPLE_RATE) -> np.ndarray:
     -------
     ndarray, shape (bins, mels), float32
         Multiply a power spectrogram (frames, bins) with it to get the mel spectrogram; do not write to it.
+
+    Examples
+    --------
+    >>> from vae_lib import frames
+    >>> frames.mel_filters().shape
+    (1025, 128)
     """
     linear, knee = 200 / 3, 1000.0
     knee_mel, step = knee / linear, np.log(6.4) / 27
@@ -110,6 +116,15 @@ def chroma_filters(sample_rate: int = SAMPLE_RATE, tuning: float = 0.0) -> np.nd
     -------
     ndarray, shape (bins, 12), float32
         The first pitch class is C; do not write to it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import frames
+    >>> spectrum = np.zeros(frames.chroma_filters().shape[0])
+    >>> spectrum[round(440 * frames.N_FFT / frames.SAMPLE_RATE)] = 1
+    >>> int((spectrum @ frames.chroma_filters()).argmax())  # the A of concert pitch, nine semitones above C
+    9
     """
     bins = np.arange(1, N_FFT // 2 + 2) * (sample_rate / N_FFT)
     semitones = N_CHROMA * np.log2(bins / (_A440_OCTAVE * 2 ** (tuning / N_CHROMA)))
@@ -365,6 +380,13 @@ def decibels(power: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray, shape (frames, bands), float32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import frames
+    >>> frames.decibels(np.array([[1.0, 0.1, 0.0]], dtype=np.float32)).tolist()
+    [[0.0, -10.0, -80.0]]
     """
     level = 10 * np.log10(np.maximum(power, np.float32(_AMIN)))
     return np.maximum(level, level.max() - np.float32(DYNAMIC_RANGE))

@@ -82,6 +82,15 @@ def check(
     ParameterError
         If there is no modality, rows are not aligned, a shape is not the one of the training, a value is infinite or
         NaN in part of a row, or a track is missing in all modalities.
+
+    Examples
+    --------
+    A track without lyrics has a row of NaN; modalities come out in alphabetical order.
+
+    >>> import numpy as np
+    >>> from vae_lib import inputs
+    >>> sorted(inputs.check({"lyrics": [[1.0, 0.0], [np.nan, np.nan]], "audio": [[0.0], [1.0]]}))
+    ['audio', 'lyrics']
     """
     if not isinstance(arrays, Mapping) or not arrays:
         raise ParameterError("arrays must hold at least one modality, got none")
@@ -202,7 +211,18 @@ def prepare(
 
 
 def restore(values: np.ndarray, scaling: Scaling | None) -> np.ndarray:
-    """Undo `prepare` for values of shape (..., d) or (..., height, width); directions get a length of 1."""
+    """Undo `prepare` for values of shape (..., d) or (..., height, width); directions get a length of 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import inputs
+    >>> arrays = inputs.check({"audio": [[1.0], [3.0]]})
+    >>> scaling = inputs.scalings(arrays, {"audio": "gaussian"})
+    >>> scaled = inputs.prepare(arrays, scaling).tensors["audio"]
+    >>> scaled.tolist(), inputs.restore(scaled.numpy(), scaling["audio"]).tolist()
+    ([[-1.0], [1.0]], [[1.0], [3.0]])
+    """
     if scaling is None:
         return values / np.maximum(np.linalg.norm(values, axis=-1, keepdims=True), 1e-12)
     image = values.ndim == 4
@@ -236,6 +256,14 @@ def context(condition: Sequence[object] | None, categories: Sequence[str], *, n:
     ------
     ParameterError
         If labels are missing, superfluous or unknown.
+
+    Examples
+    --------
+    >>> from vae_lib import inputs
+    >>> inputs.context(["bangla", "english", "bangla"], ["bangla", "english"], n=3)
+    tensor([[1., 0.],
+            [0., 1.],
+            [1., 0.]])
     """
     if condition is None and not categories:
         return None

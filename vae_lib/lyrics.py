@@ -77,7 +77,8 @@ def clean(text: str | None) -> str:
 
     Examples
     --------
-    >>> clean("[Chorus]\nDon't go (x2), stay ২!")
+    >>> from vae_lib import lyrics
+    >>> lyrics.clean("[Chorus]\nDon't go (x2), stay ২!")
     'dont go stay 2'
     """
     text = _strip(text)
@@ -148,6 +149,16 @@ def embed(
     ParameterError
         If an argument is not what it may be, no song has lyrics, fewer than ``dimensions + 1`` have, or the sentence
         model is not at hand.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import lyrics
+    >>> songs = ["rain on the river", "rain on the roof", "dance all night", "dance till morning"]
+    >>> vectors = lyrics.embed(songs, dimensions=3)
+    >>> near = vectors @ vectors.T  # cosines: the rows have length 1
+    >>> bool(near[0, 1] > near[0, 2]), bool(near[2, 3] > near[2, 0])
+    (True, True)
     """
     checks.one_of(method, "method", METHODS)
     checks.count(dimensions, "dimensions")
@@ -237,6 +248,13 @@ def missing(vectors: np.ndarray) -> np.ndarray:
     ------
     ParameterError
         If it is no table of numbers, a row is NaN in part, or a value is infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import lyrics
+    >>> lyrics.missing(np.array([[1.0, 0.0], [np.nan, np.nan]]))
+    array([False,  True])
     """
     try:
         array = np.asarray(vectors, dtype=float)
@@ -277,6 +295,16 @@ def centre_by(vectors: np.ndarray, groups: Sequence[object]) -> np.ndarray:
     ------
     ParameterError
         If `vectors` is not as `missing` wants it, or a label is missing or too many.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import lyrics
+    >>> vectors = np.array([[1.0, 0.0], [0.6, 0.8], [0.0, 1.0]])
+    >>> lyrics.centre_by(vectors, ["english", "english", "bangla"]).round(2) + 0
+    array([[ 0.2, -0.4],
+           [-0.2,  0.4],
+           [ 0. ,  0. ]])
     """
     absent = missing(vectors)
     centred = np.array(vectors, dtype=float)

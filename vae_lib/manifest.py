@@ -17,7 +17,7 @@ _NOT_LABELS = ("audio", "track_id", "title", "artist", "lyrics", "lyrics_file")
 
 
 def read_manifest(path: Path | str) -> pd.DataFrame:
-    """The songs of a manifest; `vae_lib.corpus.from_manifest` tells what it looks like.
+    r"""The songs of a manifest; `vae_lib.corpus.from_manifest` tells what it looks like.
 
     Parameters
     ----------
@@ -34,6 +34,20 @@ def read_manifest(path: Path | str) -> pd.DataFrame:
     ------
     ParameterError
         If it cannot be used; the message names the file, the line, the value and what is allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vae_lib import manifest
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "songs.csv"
+    ...     _ = path.write_text("track_id,genre,lyrics\na,pop,La la\na,jazz,Doo\n")
+    ...     try:
+    ...         manifest.read_manifest(path)
+    ...     except manifest.ParameterError as error:
+    ...         print(str(error).removeprefix(str(path)))
+    , lines 2 and 3: the same track_id 'a'; each must be unique
     """
     path = Path(path)
     table = _read_manifest(path)

@@ -21,7 +21,7 @@ from vae_lib import checks
 from vae_lib.checks import ParameterError
 
 NOISE = ("singletons", "cluster")
-"""What noise tracks may count as: each a cluster of its own, or all of them one cluster."""
+"""What noise tracks may count as, each a cluster of its own or all of them one cluster."""
 
 BLOCK = 2**22  # cells of contingency tables, or distances, held at a time; 32 MiB as floats
 
@@ -41,6 +41,12 @@ def coverage(labels_pred: np.ndarray) -> np.ndarray:
     -------
     array of float, shape (seeds,)
         From 0 to 1.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.coverage([0, 0, 1, -1])
+    array([0.75])
     """
     return (_whole_numbers(labels_pred) != -1).mean(axis=1)
 
@@ -65,6 +71,14 @@ def without_noise(labels_pred: np.ndarray, *, noise: str) -> np.ndarray:
     ------
     ParameterError
         If `noise` is neither, or the labels are not whole numbers.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.without_noise([0, 0, -1, -1], noise="singletons")
+    array([0, 0, 1, 2])
+    >>> metrics.without_noise([0, 0, -1, -1], noise="cluster")
+    array([0, 0, 1, 1])
     """
     checks.one_of(noise, "noise", NOISE)
     clusterings = _whole_numbers(labels_pred).copy()
@@ -119,6 +133,13 @@ def contingency(labels_true: np.ndarray, labels_pred: np.ndarray) -> np.ndarray:
     ------
     ParameterError
         If the two differ in length, are empty, have missing labels, or tracks are noise.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.contingency(["jazz", "jazz", "pop"], [1, 1, 0])
+    array([[0, 2],
+           [1, 0]])
     """
     classes = checks.labels(labels_true, "labels_true")
     return contingency_tables(classes, _clusters(labels_pred, len(classes)))[0]
@@ -156,7 +177,15 @@ def _ari(tables: np.ndarray) -> np.ndarray:
 
 
 def entropy(counts: np.ndarray) -> np.ndarray:
-    """Entropy in nats of the shares that counts (..., k) are of their sum: shape (...)."""
+    """Entropy in nats of the shares that counts (..., k) are of their sum: shape (...).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> round(float(metrics.entropy(np.array([8, 8])) / np.log(2)), 6)  # a fair coin, in bits
+    1.0
+    """
     total = counts.sum(-1)
     values = np.arange(total.max() + 1)  # counts repeat: looking c · log c up is several times faster than logarithms
     return np.log(total) - special.xlogy(values, values)[counts].sum(-1) / total
@@ -279,6 +308,18 @@ def ari(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
     """Adjusted Rand index: agreement over pairs of tracks, corrected for chance (Hubert & Arabie 1985).
 
     From −0.5 to 1, higher is better; 0 is chance, 1 identical partitions. Symmetric.
+
+    Examples
+    --------
+    Names of clusters do not matter; a single cluster is worth nothing, and what crosses the classes less than that.
+
+    >>> from vae_lib import metrics
+    >>> metrics.ari(["jazz", "jazz", "pop", "pop"], [1, 1, 0, 0])
+    1.0
+    >>> metrics.ari(["jazz", "jazz", "pop", "pop"], [0, 0, 0, 0])
+    0.0
+    >>> round(metrics.ari(["jazz", "jazz", "pop", "pop"], [0, 1, 0, 1]), 6)
+    -0.5
     """
     return float(_ari(contingency(labels_true, labels_pred)))
 
@@ -287,6 +328,14 @@ def ami(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
     """Adjusted mutual information: mutual information corrected for chance (Vinh et al. 2010).
 
     At most 1, higher is better; 0 is chance, 1 identical partitions. Symmetric; arithmetic mean of the entropies.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> round(metrics.ami(["jazz", "jazz", "pop", "pop"], [1, 1, 0, 0]), 6)
+    1.0
+    >>> round(metrics.ami(["jazz", "jazz", "pop", "pop"], [0, 1, 0, 1]), 6)
+    -0.5
     """
     return float(_ami(contingency(labels_true, labels_pred)))
 
@@ -295,6 +344,15 @@ def nmi(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
     """Normalised mutual information, not corrected for chance: it grows with k and shrinks with n.
 
     From 0 to 1, higher is better. Symmetric; arithmetic mean of the entropies; two trivial partitions score 1.
+
+    Examples
+    --------
+    A cluster per track says nothing about genres, and still scores high:
+
+    >>> from vae_lib import metrics
+    >>> genre = ["jazz", "jazz", "pop", "pop"]
+    >>> round(metrics.nmi(genre, [0, 1, 2, 3]), 3), metrics.ari(genre, [0, 1, 2, 3])
+    (0.667, 0.0)
     """
     return float(_nmi(contingency(labels_true, labels_pred)))
 
@@ -303,6 +361,15 @@ def purity(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
     """Share of tracks that belong to the commonest class of their cluster, not corrected for chance.
 
     From the share of the largest class to 1, higher is better; grows with the number of clusters, 1 for singletons.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> genre = ["jazz", "jazz", "pop", "pop"]
+    >>> metrics.purity(genre, [0, 0, 0, 1])
+    0.75
+    >>> metrics.purity(genre, [0, 1, 2, 3])  # a cluster per track is always pure
+    1.0
     """
     return float(_purity(contingency(labels_true, labels_pred)))
 
@@ -311,6 +378,15 @@ def accuracy(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
     """Share of tracks on the best one-to-one matching of clusters to classes, not corrected for chance.
 
     Above 0 and at most 1, higher is better. Symmetric.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> genre = ["jazz", "jazz", "pop", "pop"]
+    >>> metrics.accuracy(genre, [0, 0, 0, 1])
+    0.75
+    >>> metrics.accuracy(genre, [0, 1, 2, 3])  # unlike purity: a class has one cluster
+    0.5
     """
     return float(_accuracy(contingency(labels_true, labels_pred)))
 
@@ -319,6 +395,15 @@ def silhouette(x: np.ndarray, labels_pred: np.ndarray) -> float:
     """Mean silhouette: how much nearer a track is to its own cluster than to the next (Rousseeuw 1987).
 
     From −1 to 1, higher is better. Euclidean distance; a track alone in its cluster scores 0.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> x = [[0.0], [1.0], [10.0], [11.0]]
+    >>> round(metrics.silhouette(x, [0, 0, 1, 1]), 2)
+    0.9
+    >>> round(metrics.silhouette(x, [0, 1, 0, 1]), 2)
+    -0.45
     """
     return _in_space(_silhouette, x, labels_pred)
 
@@ -327,6 +412,12 @@ def calinski_harabasz(x: np.ndarray, labels_pred: np.ndarray) -> float:
     """Ratio of the variance between clusters to that within, per degree of freedom (Caliński & Harabasz 1974).
 
     At least 0, higher is better, no upper bound; it depends on the space and grows with n.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.calinski_harabasz([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])  # (100 / 1) / (1 / 2)
+    200.0
     """
     return _in_space(_calinski_harabasz, x, labels_pred)
 
@@ -335,6 +426,12 @@ def davies_bouldin(x: np.ndarray, labels_pred: np.ndarray) -> float:
     """Mean over clusters of the worst ratio of spreads to the distance of centres (Davies & Bouldin 1979).
 
     At least 0, lower is better.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.davies_bouldin([[0.0], [1.0], [10.0], [11.0]], [0, 0, 1, 1])  # spreads 0.5 + 0.5, centres 10 apart
+    0.1
     """
     return _in_space(_davies_bouldin, x, labels_pred)
 
@@ -400,6 +497,14 @@ class Score(NamedTuple):
         From `subsample_interval`; NaN if it was not computed.
     reason : str
         Why values are undefined; empty if none is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> score = metrics.Score("ari", "labels", values=np.array([0.2, 0.3, 0.4]), null=np.linspace(-0.1, 0.1, 99))
+    >>> round(score.mean, 6), round(score.sd, 6), abs(round(score.chance, 6)), score.p_value
+    (0.3, 0.1, 0.0, 0.01)
     """
 
     metric: str
@@ -421,7 +526,7 @@ class Score(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % t interval of the mean over seeds: how far training luck moves it, the tracks being as they are."""
+        """95 % t interval of the mean over seeds, which tells training luck only, the tracks being as they are."""
         return _t_interval(self.mean, self.sd / np.sqrt(len(self.values)), len(self.values) - 1)
 
     @property
@@ -500,6 +605,19 @@ def agreement(
     ------
     ParameterError
         If the lengths differ, labels are missing, tracks are noise or a count is too small.
+
+    Examples
+    --------
+    Perfect clusters, and clusters at random, of a hundred tracks; chance is the same for both:
+
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> genre = np.arange(100) % 10
+    >>> for clusters in (genre, np.random.default_rng(0).permutation(genre)):
+    ...     scores = {score.metric: score for score in metrics.agreement(genre, clusters, permutations=99)}
+    ...     print([f"{name} {scores[name].mean:.1f} (chance {scores[name].chance + 0:.1f})" for name in ("ami", "nmi")])
+    ['ami 1.0 (chance 0.0)', 'nmi 1.0 (chance 0.2)']
+    ['ami 0.0 (chance 0.0)', 'nmi 0.2 (chance 0.2)']
     """
     classes = checks.labels(labels_true, "labels_true")
     clusterings = _clusterings(labels_pred, length=len(classes), noise=noise)
@@ -560,6 +678,18 @@ def subsample_interval(
     ------
     ParameterError
         As in `agreement`, or if a subsample would have fewer than 2 tracks or all of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> genre = np.arange(100) % 5
+    >>> metrics.subsample_interval(genre, genre)["ari"]  # what is perfect on all tracks is so on any
+    (1.0, 1.0)
+    >>> half = np.where(np.arange(100) < 50, genre, 0)
+    >>> low, high = metrics.subsample_interval(genre, half)["ari"]
+    >>> low < metrics.ari(genre, half) < high
+    True
     """
     classes = checks.labels(labels_true, "labels_true")
     n = len(classes)
@@ -643,6 +773,18 @@ def compare(first: Score, second: Score, *, paired: bool = True, draws: int = 99
     ParameterError
         If metric or space differ, the space is "native", a value is undefined, there are fewer than two seeds, or
         paired scores differ in their number of seeds.
+
+    Examples
+    --------
+    A method that is ahead on each of ten seeds, by as little as it may be:
+
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> values = np.linspace(0.1, 0.3, 10)
+    >>> ahead, behind = (metrics.Score("ari", "labels", v, null=np.array([])) for v in (values + 0.01, values))
+    >>> found = metrics.compare(ahead, behind)
+    >>> round(found.difference, 6), found.superiority, found.p_value == 2 / 2**10
+    (0.01, 1.0, True)
     """
     for name in ("metric", "space"):
         one, other = getattr(first, name), getattr(second, name)
@@ -719,6 +861,14 @@ def shape(
     ------
     ParameterError
         If the number of spaces or tracks does not match, `x` is not finite or tracks are noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> x = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> [(score.metric, round(score.mean, 2)) for score in metrics.shape(x, np.array([[0, 0, 1, 1]]), space="native")]
+    [('silhouette', 0.9), ('calinski_harabasz', 200.0), ('davies_bouldin', 0.1)]
     """
     x = np.asarray(x)
     spaces = [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]
@@ -771,6 +921,17 @@ def structureless(
     -------
     dict of metric to array, shape (draws,)
         NaN for a cloud in which the clusterer finds a single cluster.
+
+    Examples
+    --------
+    k-means in a round cloud: nothing is there, and the silhouette is above 0 all the same.
+
+    >>> import numpy as np
+    >>> from vae_lib import cluster, metrics
+    >>> cloud = np.random.default_rng(0).normal(size=(60, 2))
+    >>> null = metrics.structureless(cloud, lambda points, draw: cluster.kmeans(points, 3, seed=draw), draws=20)
+    >>> bool(null["silhouette"].mean() > 0.2)
+    True
     """
     x = np.asarray(x, dtype=float)
     spaces = [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]
@@ -826,6 +987,17 @@ def evaluate(
     -------
     list of Score
         Label metrics first, then those of each space; undefined values are NaN and `reason` says why.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> x, genre = np.array([[0.0], [1.0], [2.0], [10.0], [11.0]]), ["jazz", "jazz", "jazz", "pop", "pop"]
+    >>> scores = metrics.evaluate(
+    ...     np.array([[0, 0, 0, 1, 1]]), labels_true=genre, spaces={"common": x}, nulls={}, permutations=9, subsamples=0
+    ... )
+    >>> [(score.metric, score.space, round(score.mean, 2)) for score in scores][4:6]
+    [('accuracy', 'labels', 1.0), ('silhouette', 'common', 0.87)]
     """
     scores = agreement(
         labels_true, labels_pred, permutations=permutations, subsamples=subsamples, noise=noise, seed=seed
@@ -851,6 +1023,13 @@ def pairs_by_artist(genre: np.ndarray, artist: np.ndarray) -> dict[str, np.ndarr
     -------
     dict of str to array of bool, shape (n, n)
         "genre of one artist", "same genre, same artist", "same genre, another artist" and "another genre".
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> pairs = metrics.pairs_by_artist(["jazz", "jazz", "jazz", "pop"], ["Ella", "Ella", "Nina", None])
+    >>> {kind: int(chosen.sum()) // 2 for kind, chosen in pairs.items()}
+    {'genre of one artist': 0, 'same genre, same artist': 1, 'same genre, another artist': 2, 'another genre': 3}
     """
     genres = checks.labels(genre, "genre")
     artist = np.asarray(artist, dtype=object)
@@ -886,6 +1065,13 @@ def rates_together(labels_pred: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     -------
     array of float, shape (seeds,)
         From 0 to 1; NaN if there are no such pairs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> metrics.rates_together([[0, 0, 1], [0, 0, 0]], pairs=np.ones((3, 3)))
+    array([0.33333333, 1.        ])
     """
     labels_pred = np.atleast_2d(labels_pred)
     n = labels_pred.shape[1]
@@ -909,6 +1095,12 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     -------
     array of float, shape (m,)
         Below a level α, the chance of even one false finding among them all is at most α.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.holm([0.01, 0.04, 0.03]).round(6).tolist()
+    [0.03, 0.06, 0.06]
     """
     corrected = np.array(p_values, dtype=float)
     known = np.flatnonzero(~np.isnan(corrected))

@@ -204,6 +204,13 @@ def compose(
     ------
     ParameterError
         If an option is out of range or names a modality that is not there.
+
+    Examples
+    --------
+    >>> from vae_lib import models
+    >>> model = models.compose({"audio": (57,), "image": (16, 32)}, members=10, latent_dim=8)
+    >>> sorted(model.encoders), model.latent_dim
+    (['audio', 'image'], 8)
     """
     checks.count(latent_dim, "latent_dim")
     checks.count(components, "components", low=0)
@@ -267,6 +274,14 @@ class Recipe(NamedTuple):
         Least number of modalities.
     image : bool
         Whether one of them must be an image.
+
+    Examples
+    --------
+    >>> from vae_lib import models
+    >>> models.RECIPES["beta_vae"].beta, models.RECIPES["beta_vae"].conditional
+    (4.0, False)
+    >>> [name for name, recipe in models.RECIPES.items() if recipe.image]
+    ['conv_vae']
     """
 
     summary: str

@@ -18,16 +18,16 @@ from vae_lib.elbo import Gaussian
 Generators = Sequence[torch.Generator]
 
 KERNEL, STRIDE, PADDING = 4, 2, 1
-"""Of every convolution: each one halves the image, each transposed one doubles it."""
+"""Of every convolution, so that each one halves the image, each transposed one doubles it."""
 
 
 def normal(generators: Generators, *shape: int) -> Tensor:
-    """Standard normal draws of shape (members, *shape), each member from its own generator."""
+    """Standard normal draws of shape ``(members, *shape)``, each member from its own generator."""
     return torch.stack([torch.randn(shape, generator=generator) for generator in generators])
 
 
 def keep_mask(generators: Generators, *shape: int, dropout: float) -> Tensor:
-    """Zeros for a share `dropout` of the units and ones elsewhere, shape (members, *shape).
+    """Zeros for a share `dropout` of the units and ones elsewhere, shape ``(members, *shape)``.
 
     A unit is decided by sixteen random bits, which are drawn five times faster than a uniform number each.
     """
@@ -187,7 +187,14 @@ class TransposedConvolutions(nn.Module):
 
 
 def halved(image: tuple[int, int], times: int) -> tuple[int, int]:
-    """Height and width of an image after halving it so many times, rounded up."""
+    """Height and width of an image after halving it so many times, rounded up.
+
+    Examples
+    --------
+    >>> from vae_lib import networks
+    >>> networks.halved((16, 33), times=2)
+    (4, 9)
+    """
     return tuple(math.ceil(side / STRIDE**times) for side in image)
 
 

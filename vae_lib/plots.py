@@ -29,7 +29,14 @@ STYLE = {
 
 
 def palette(count: int) -> list[tuple[float, float, float]]:
-    """Colours of `count` groups: Okabe and Ito's in seaborn's version up to ten, evenly spaced hues beyond."""
+    """Colours of `count` groups: Okabe and Ito's in seaborn's version up to ten, evenly spaced hues beyond.
+
+    Examples
+    --------
+    >>> from vae_lib import plots
+    >>> len(plots.palette(3)), len(set(plots.palette(30)))
+    (3, 30)
+    """
     return list(sns.color_palette("colorblind" if count <= 10 else "husl", count))
 
 
@@ -182,6 +189,16 @@ def scatter(
         Title of the legend; none is drawn without it.
     axes : tuple of str, optional
         What the two axes mean; a projection has none, and is drawn without ticks.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> import numpy as np
+    >>> from vae_lib import plots
+    >>> fig, ax = plt.subplots()
+    >>> plots.scatter(np.eye(2), ["jazz", "pop"], ax, title="two tracks", legend="genre").get_title()
+    'two tracks'
+    >>> plt.close(fig)
     """
     points = checks.matrix(points, "points")
     groups = pd.Categorical(labels)

@@ -65,7 +65,7 @@ COLUMNS = (
     "values",
     "reason",
 )
-"""The columns of a result row: what was scored, as far as `space`; then what came out.
+"""The columns of a result row, what was scored as far as `space` and then what came out.
 
 `ci_low` to `ci_high` is over training seeds, `tracks_low` to `tracks_high` over draws of tracks; `values` holds one
 number per seed, so that methods can be compared seed by seed from result files alone; `reason` says why some are
@@ -221,7 +221,14 @@ class Run:
 
 
 def results_path(notebook: str, *, profile: str) -> Path:
-    """Path of the result file of `notebook` in the build `profile`."""
+    """Path of the result file of `notebook` in the build `profile`.
+
+    Examples
+    --------
+    >>> from vae_lib import report
+    >>> report.results_path("easy", profile="book").relative_to(report.ROOT).as_posix()
+    '_build/book/results/easy.json'
+    """
     for name, value in (("notebook", notebook), ("profile", profile)):
         if not value or Path(value).name != value or value.startswith("."):
             raise ParameterError(f"{name} must be a plain name without slashes or a leading dot, got {value!r}")
@@ -303,6 +310,14 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
     ------
     ParameterError
         If no row or several match, or a column is unknown.
+
+    Examples
+    --------
+    >>> from vae_lib import report
+    >>> where = {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
+    >>> row = report.select(report.stored(), **where)
+    >>> row["corpus"], int(row["n"]), int(row["seeds"])
+    ('gtzan', 1000, 10)
     """
     for name in where:
         checks.one_of(name, "column", COLUMNS)
@@ -333,6 +348,14 @@ def compare(first: pd.Series, second: pd.Series, *, paired: bool = True) -> Comp
     ------
     ParameterError
         If the rows are not of the same tracks, target, metric and space, or as in `metrics.compare`.
+
+    Examples
+    --------
+    >>> from vae_lib import report
+    >>> where = {"notebook": "easy", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
+    >>> vae, untrained = (report.select(report.stored(), model=model, **where) for model in ("vae", "untrained"))
+    >>> report.compare(vae, untrained).superiority  # a share of the seeds
+    1.0
     """
     differ = [name for name in SAME if first[name] != second[name]]
     if differ:
@@ -425,14 +448,30 @@ def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float
 
 
 def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
-    """Show a table whole, with its caption above it; equal tables give equal HTML."""
+    """Show a table whole, with its caption above it; equal tables give equal HTML.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_lib import report
+    >>> table = report.styled(pd.DataFrame({"tempo": [90, 120]}), caption="Two tracks.")
+    >>> "<caption>Two tracks.</caption>" in table.to_html()
+    True
+    """
     style = frame.style.set_caption(caption).set_properties(**{"white-space": "pre-line"})
     style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
     return style.set_uuid(store.content_hash(frame.to_json(), caption)[:8])
 
 
 def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
-    """Tell what each corpus holds: one column per corpus, one line per kind of thing; a dash where it has none."""
+    """Tell what each corpus holds: one column per corpus, one line per kind of thing; a dash where it has none.
+
+    Examples
+    --------
+    >>> from vae_lib import corpus, report
+    >>> report.overview([corpus.load("gtzan-mini")]).loc[["tracks", "genres", "known artists"], "gtzan-mini"].to_dict()
+    {'tracks': '100', 'genres': '10', 'known artists': '41'}
+    """
     facts = {}
     for corpus in corpora:
         tracks, labels = corpus.tracks, corpus.labels

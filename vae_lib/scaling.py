@@ -67,6 +67,14 @@ def slope(table: pd.DataFrame, column: str) -> float:
     """Exponent of the growth of `column` with `n` between the last two sizes: 1 is linear, 2 quadratic.
 
     Memory below a mebibyte and times below a millisecond say nothing and count as that much. NaN for a single size.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_lib import scaling
+    >>> table = pd.DataFrame({"n": [100, 200], "seconds": [1.0, 4.0]})
+    >>> scaling.slope(table, "seconds")
+    2.0
     """
     if len(table) < 2:
         return np.nan
@@ -80,6 +88,14 @@ def predict(table: pd.DataFrame, column: str, n: int) -> float:
 
     Never shrinking, time at most like a cube, and memory at most like a square, a number for every pair of tracks: what
     a process holds already hides the first of what a step takes, and makes its memory seem to grow faster.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from vae_lib import scaling
+    >>> table = pd.DataFrame({"n": [100, 200], "seconds": [1.0, 4.0]})
+    >>> scaling.predict(table, "seconds", 400)
+    16.0
     """
     last, most = table.iloc[-1], {"seconds": 3.0, "mebibytes": 2.0}[column]
     return float(last[column] * (n / last["n"]) ** np.clip(slope(table, column), 0.0, most))

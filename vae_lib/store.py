@@ -30,6 +30,19 @@ def replacing(path: Path | str) -> Iterator[Path]:
     ------
     ParameterError
         If the folder of `path` cannot be made or written to.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from vae_lib import store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "rows.csv"
+    ...     with store.replacing(path) as temporary:
+    ...         _ = temporary.write_text("whole")
+    ...         there = path.exists()
+    ...     there, path.read_text()
+    (False, 'whole')
     """
     path = Path(path)
     try:
@@ -85,7 +98,17 @@ def file_sha256(path: Path | str) -> str:
 
 
 def content_hash(*parts: object) -> str:
-    """SHA-256 of arrays (dtype, shape and bytes) and JSON values, in hexadecimal; depends on their order."""
+    """SHA-256 of arrays (dtype, shape and bytes) and JSON values, in hexadecimal; depends on their order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import store
+    >>> store.content_hash(np.zeros(3), {"beta": 1.0})[:12]
+    '93a0ed843dad'
+    >>> store.content_hash(np.zeros(3)) == store.content_hash(np.zeros(3, dtype="float32"))
+    False
+    """
     digest = hashlib.sha256()
     for part in parts:
         if isinstance(part, np.ndarray):
@@ -174,6 +197,16 @@ def read_rows(folder: Path | str, keys: Sequence[str], *, columns: Sequence[str]
     ParameterError
         If `keys` is empty, or a row is missing (a damaged file counts as missing) or was written without one of the
         columns.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from vae_lib import store
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = store.write_rows(folder, ["a", "b"], {"tempo": np.array([90.0, 120.0])})
+    ...     store.read_rows(folder, ["b", "a"], columns=["tempo"])
+    {'tempo': array([120.,  90.])}
     """
     position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
     if not position:

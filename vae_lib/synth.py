@@ -480,7 +480,8 @@ def factors(count: int, *, seed: int = 0) -> pd.DataFrame:
 
     Examples
     --------
-    >>> factors(2).index.tolist()
+    >>> from vae_lib import synth
+    >>> synth.factors(2).index.tolist()
     ['synthetic.00000', 'synthetic.00001']
     """
     checks.count(count, "count", high=100_000)
@@ -574,6 +575,14 @@ def render(row: Mapping | pd.Series, *, seconds: float = SECONDS, sample_rate: i
     ------
     ParameterError
         If a factor is missing or not what it may be, or an argument is outside its range.
+
+    Examples
+    --------
+    >>> from vae_lib import synth
+    >>> song = synth.factors(1).iloc[0]
+    >>> y = synth.render(song, seconds=2)
+    >>> y.shape, round(float(abs(y).max()), 2)
+    ((44100,), 0.9)
     """
     song = _song(row)
     checks.in_range(seconds, "seconds", low=1, high=60)
@@ -870,7 +879,8 @@ def lyrics(row: Mapping | pd.Series) -> str:
 
     Examples
     --------
-    >>> print(lyrics(factors(11).iloc[10]).splitlines()[0])
+    >>> from vae_lib import synth
+    >>> print(synth.lyrics(synth.factors(11).iloc[10]).splitlines()[0])
     [Verse 1]
     """
     song = _song(row)

@@ -145,6 +145,17 @@ def fit(
         the checkpoint is of another training.
     DivergenceError
         If a loss becomes NaN or infinite; the message names the seed and the epoch.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import train
+    >>> x = np.random.default_rng(0).normal(size=(40, 6))
+    >>> fit = train.fit("vae", {"audio": x}, seeds=[0, 1], epochs=3, latent_dim=2, hidden=[8], progress=False)
+    >>> fit.history.columns.tolist()
+    ['epoch', 'seed', 'loss', 'reconstruction', 'kl', 'active_units', 'validation_loss']
+    >>> train.embed(fit, {"audio": x}).shape
+    (2, 40, 2)
     """
     plan = RECIPES[checks.one_of(recipe, "recipe", RECIPES)]
     for option in architecture:
@@ -453,6 +464,16 @@ def embed(trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence
     ------
     ParameterError
         If arrays or labels do not fit the model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import train
+    >>> x = np.random.default_rng(0).normal(size=(40, 6))
+    >>> fit = train.fit("vae", {"audio": x}, seeds=range(3), epochs=1, latent_dim=2, hidden=[8], progress=False)
+    >>> latents = train.embed(fit, {"audio": x})
+    >>> latents.shape, bool((latents == train.embed(fit, {"audio": x})).all())  # means, never samples
+    ((3, 40, 2), True)
     """
     parts = [_encode(trained.model, batch).mean for batch in _batches(trained, arrays, condition)]
     return torch.cat(parts, dim=1).cpu().numpy()
@@ -471,6 +492,15 @@ def decode(trained: Fit, latents: np.ndarray, *, condition: Sequence[object] | N
     -------
     dict of modality to array, shape (seeds, n, ...)
         Modalities with a cosine term come as directions of length 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import train
+    >>> x = np.random.default_rng(0).normal(size=(40, 6))
+    >>> fit = train.fit("vae", {"audio": x}, seeds=[0], epochs=1, latent_dim=2, hidden=[8], progress=False)
+    >>> train.decode(fit, np.zeros((1, 5, 2)))["audio"].shape
+    (1, 5, 6)
     """
     latents = torch.as_tensor(np.asarray(latents), dtype=torch.float32)
     seeds, latent_dim = len(trained.seeds), trained.model.latent_dim
@@ -527,6 +557,16 @@ def diagnose(
         A row per seed: `seed`, `reconstruction` and `kl` (nats per track), `active_units`.
     divergence : array of float, shape (seeds, latent)
         KL divergence of each latent in nats, averaged over the tracks.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import train
+    >>> x = np.random.default_rng(0).normal(size=(40, 6))
+    >>> fit = train.fit("vae", {"audio": x}, seeds=[0, 1], epochs=1, latent_dim=2, hidden=[8], progress=False)
+    >>> table, divergence = train.diagnose(fit, {"audio": x})
+    >>> np.allclose(divergence.sum(axis=1), table["kl"])
+    True
     """
     terms, divergences, means = [], [], []
     for batch in _batches(trained, arrays, condition):

@@ -1,0 +1,254 @@
+"""The reference part of the book: examples run, nothing is missing, and what is generated says what is true."""
+
+import ast
+import doctest
+import importlib
+import io
+import re
+from contextlib import redirect_stdout
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+
+from vae_lib import cluster, execute, metrics, models, reference, report
+
+ROOT = Path(__file__).resolve().parents[1]
+BOOK = ROOT / "book"
+MODULES = [module for floor in reference.floors() for module in floor]
+NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
+SOURCES = {path: path.read_text(encoding="utf-8") for path in [*BOOK.rglob("*.md"), *NOTEBOOKS]}
+
+module = pytest.mark.parametrize("module", MODULES)
+
+
+def page(html, name):
+    return BeautifulSoup((html / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+
+
+@pytest.fixture(scope="module")
+def html(smoke_book):
+    return smoke_book / "html"
+
+
+def examples_of(module):
+    # Without globals: an example imports what it uses, so that it runs when it is copied.
+    found = doctest.DocTestFinder().find(importlib.import_module(f"vae_lib.{module}"), globs={})
+    return [test for test in found if test.examples]
+
+
+# Examples.
+
+
+@module
+def test_the_examples_of_a_module_run(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for test in examples_of(module):
+        told = io.StringIO()
+        result = doctest.DocTestRunner(verbose=False).run(test, out=told.write)
+        assert result.failed == 0, told.getvalue()
+
+
+def test_what_a_reader_calls_has_an_example():
+    shown = {module: {test.name.split(".")[-1] for test in examples_of(module)} for module in MODULES}
+    assert sum(map(len, shown.values())) >= 100
+    for metric in metrics.METRICS.values():
+        assert metric.function.__name__ in shown["metrics"]
+    assert {clusterer.function.__name__ for clusterer in cluster.CLUSTERERS.values()} <= shown["cluster"]
+    without = {module for module in MODULES if not shown[module]}
+    assert not without, f"no example in {', '.join(sorted(without))}"
+
+
+def test_the_first_example_of_the_library_runs():
+    code = re.search(r"```python\n(.*?)```", SOURCES[BOOK / "library.md"], re.DOTALL)[1]
+    told = io.StringIO()
+    with redirect_stdout(told):
+        exec(code, {})
+    assert re.search(r"^ari: 0\.\d\d, by chance", told.getvalue(), re.MULTILINE)
+
+
+# The library.
+
+
+@module
+def test_every_public_name_of_a_module_is_on_its_page_with_its_source(module, html):
+    names = reference.public(module)
+    target = f"vae_lib.{module}"
+    pages = [
+        path for path in (html / "book/api").glob("*.html") if f'id="{target}.' in path.read_text(encoding="utf-8")
+    ]
+    assert len(pages) == 1, f"add `.. automodule:: {target}` to a page in book/api"
+    soup = page(html, f"book/api/{pages[0].stem}")
+    for name in names:
+        entry = soup.find(id=f"{target}.{name}")
+        assert entry is not None, name
+        link = entry.find("a", href=re.compile("_modules/"))
+        assert link is not None, f"{name} leads to no code"
+        code, _, anchor = link["href"].partition("#")
+        assert f'id="{anchor}"' in (pages[0].parent / code).read_text(encoding="utf-8")
+
+
+def test_the_floors_on_the_page_are_those_that_are_enforced(html):
+    cells = [
+        [cell.get_text(strip=True) for cell in row.find_all("td")] for row in page(html, "book/library").select("tr")
+    ]
+    assert [cells[1] for cells in filter(None, cells)] == MODULES
+    docstring = importlib.import_module("vae_lib").__doc__.partition("::")[2]
+    drawn = [re.findall(r"\w+", line) for line in docstring.splitlines() if line.strip()]
+    assert drawn == reference.floors(), "the docstring of vae_lib draws other floors than pyproject.toml"
+
+
+@module
+def test_what_a_docstring_refers_to_exists(module):
+    found = importlib.import_module(f"vae_lib.{module}")
+    texts = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(Path(found.__file__).read_text("utf-8")))
+             if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)]  # fmt: skip
+    for text in texts:
+        for first, name in re.findall(r"(?<![`\w])`(?:vae_lib\.)?(\w+)\.(\w+)`(?!`)", text):
+            if first in MODULES:
+                assert hasattr(importlib.import_module(f"vae_lib.{first}"), name), f"`{first}.{name}`"
+
+
+# Parameters.
+
+
+def test_every_parameter_of_every_notebook_is_listed_with_its_values(html):
+    entries = {
+        entry.find("dt")["id"].removeprefix("confval-"): entry
+        for entry in page(html, "book/parameters").select("dl.confval")
+    }
+    smoke = execute.resolve(BOOK / "params/smoke.yaml", NOTEBOOKS)
+    read = {path: execute.read_parameters(path) for path in NOTEBOOKS}
+    assert set(entries) == {name for parameters in read.values() for name in parameters}
+    for path, parameters in read.items():
+        for name, parameter in parameters.items():
+            text = re.sub(r"\s+", " ", entries[name].get_text())
+            assert parameter.comment[1:] in text
+            assert repr(parameter.default) in text
+            assert ast.unparse(parameter.kind) in text
+            assert repr(smoke[path.stem][name]) in text
+            links = {link["href"].partition("#")[0] for link in entries[name].find_all("a")}
+            assert f"{path.stem}.html" in links
+
+
+def test_the_parameters_tell_a_profile_from_a_default(tmp_path):
+    cell = '{"cells": [{"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": "%s"}]}'
+    (tmp_path / "params").mkdir()
+    (tmp_path / "params/paper.yaml").write_text("b:\n  beta: 4.0\n", encoding="utf-8")
+    (tmp_path / "a.ipynb").write_text(cell % "beta: float = 1.0  # weight", encoding="utf-8")
+    (tmp_path / "b.ipynb").write_text(cell % "beta: float = 1.0  # weight", encoding="utf-8")
+    table = reference.parameters(tmp_path)
+    assert table["default"].tolist() == ["1.0", "1.0"]
+    assert table["paper"].tolist() == ["1.0", "4.0"]
+    (tmp_path / "a.ipynb").write_text(cell % "beta: float = 1.0  # weight, as _build/<profile>", encoding="utf-8")
+    listed = reference.parameters_list(tmp_path)
+    assert r"Weight, as \_build/\<profile\>." in listed
+    assert "by default `1.0`\n" in listed
+    assert "in the profile *paper* `4.0` on {doc}`b </book/b>`\n" in listed
+    assert "read by {doc}`a </book/a>`, {doc}`b </book/b>`" in listed
+
+
+# Glossary.
+
+
+@pytest.fixture(scope="module")
+def glossary(html):
+    """What the glossary says under each term."""
+    said = {}
+    for listed in page(html, "book/glossary").select("dl.glossary"):
+        terms = []
+        for entry in listed.find_all(["dt", "dd"], recursive=False):
+            if entry.name == "dt":
+                terms.append(entry.get_text(strip=True).rstrip("#"))
+            else:
+                said |= dict.fromkeys(terms, re.sub(r"\s+", " ", entry.get_text()))
+                terms = []
+    return said
+
+
+def test_the_glossary_has_every_measure_with_its_range_and_direction(glossary):
+    for name, measure in report.MEASURES.items():
+        assert reference.measure(name) in glossary[measure.title]
+
+
+def test_the_glossary_has_every_model_and_clusterer(glossary):
+    for name, recipe in models.RECIPES.items():
+        assert recipe.summary in glossary[name]
+    for name, clusterer in cluster.CLUSTERERS.items():
+        assert f"clusterer {name}:" in glossary[name]
+        assert clusterer.title in glossary
+
+
+def test_the_glossary_says_rightly_what_is_corrected_for_chance(glossary):
+    genre = np.arange(60) % 6
+    for score in metrics.agreement(genre, np.random.default_rng(0).permutation(genre), permutations=200):
+        corrected = "Not corrected for chance" not in glossary[metrics.METRICS[score.metric].title]
+        assert corrected == (abs(score.chance) < 0.02), score.metric
+
+
+@pytest.mark.parametrize("name", metrics.METRICS)
+def test_a_range_on_the_page_is_kept_and_its_direction_is_right(name):
+    metric, rng = metrics.METRICS[name], np.random.default_rng(0)
+    true = np.repeat([0, 1, 2], 10)
+    x = rng.normal(size=(30, 2)) + 9 * np.eye(3, 2)[true]
+    score = metric.function if metric.from_space is None else lambda _, clusters: metric.function(x, clusters)
+    values = [score(true, rng.permutation(true)) for _ in range(50)]
+    best = score(true, true)
+    assert all(metric.low <= value <= metric.high for value in [*values, best])
+    assert all(best > value if metric.greater_is_better else best < value for value in values)
+
+
+def test_pages_lead_to_the_glossary(html):
+    for name in ("methods", "easy", "medium", "hard", "ensembles"):
+        links = [link.get("href", "") for link in page(html, f"book/{name}").find_all("a")]
+        assert any(link.startswith("glossary.html#term-") for link in links), name
+
+
+# Changelog.
+
+
+def test_the_last_line_of_each_headline_is_what_is_stored():
+    now = reference.headlines().set_index("headline")
+    last = pd.read_csv(reference.HISTORY).drop_duplicates("headline", keep="last").set_index("headline")
+    assert set(last.index) >= set(now.index)
+    # A line has the commit that gave its value first; later runs may have given the same.
+    same = [name for name in now if name != "commit"]
+    pd.testing.assert_frame_equal(last.loc[now.index, same], now[same], check_dtype=False)
+
+
+def test_the_changelog_says_why_for_every_date(html):
+    text = page(html, "book/changelog").get_text().replace("\xa0", " ")
+    headings = [title.get_text() for title in page(html, "book/changelog").find_all("h2")]
+    for day in pd.read_csv(reference.HISTORY)["date"].unique():
+        assert any(heading.startswith(f"{day}: ") for heading in headings), (
+            "say in book/changelog.md what changed, and why"
+        )
+    for _, row in reference.headlines().iterrows():
+        assert f"{row['mean']:.3f} ± {row['sd']:.3f}".replace("-", "−") in text
+
+
+def test_a_headline_is_added_when_it_has_changed_and_only_then(tmp_path, monkeypatch):
+    history = tmp_path / "history.csv"
+    first = len(reference.HEADLINES)
+    assert reference.remember(history=history, on=date(2026, 1, 1)) == first
+    assert reference.remember(history=history, on=date(2026, 1, 2)) == 0
+    now = reference.headlines()
+    monkeypatch.setattr(reference, "headlines", lambda folder: now.assign(mean=now["mean"].where(now.index > 0, 0.5)))
+    assert reference.remember(history=history, on=date(2026, 1, 3)) == 1
+    table = pd.read_csv(history)
+    assert table["date"].tolist() == ["2026-01-01"] * first + ["2026-01-03"]
+    shown = [line for line in reference.history_table(history).splitlines() if f"| {now['headline'][0]} |" in line]
+    assert ["0.500" in line for line in shown] == [False, True]
+
+
+# Bibliography.
+
+
+def test_every_entry_is_cited_and_every_citation_has_its_entry():
+    entries = set(re.findall(r"@\w+\{(\w+),", (ROOT / "paper/refs.bib").read_text(encoding="utf-8")))
+    cited = {key.strip() for text in SOURCES.values() for keys in re.findall(r"\{cite\S*?\}`([^`]+)`", text)
+             for key in keys.split(",")}  # fmt: skip
+    assert cited == entries

@@ -1,0 +1,382 @@
+"""The parts of the book's reference pages that are generated: floors, parameters, measures and how results changed.
+
+Sphinx loads this module as an extension; a page then writes ``{{ parameters }}`` or ``{{ measure_ari }}`` where the
+generated text belongs.
+"""
+
+import ast
+import importlib
+import inspect
+import re
+import sys
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
+
+from vae_lib import cluster, execute, metrics, models, report, store
+from vae_lib.checks import ParameterError
+
+HISTORY = report.PAPER / "history.csv"
+"""Where it is kept how the headlines of the paper run have changed, a line for each time that one of them did."""
+
+HEADLINES: Mapping[str, Mapping[str, object]] = {
+    "published VAE on noise": {
+        "notebook": "audit",
+        "corpus": "noise",
+        "model": "published_vae_shuffled",
+        "metric": "ari",
+    },
+    "features by k-means": {
+        "notebook": "easy",
+        "model": "raw",
+        "clusterer": "kmeans",
+        "subset": "all",
+        "metric": "ari",
+    },
+    "base VAE by k-means": {
+        "notebook": "easy",
+        "model": "vae",
+        "clusterer": "kmeans",
+        "subset": "all",
+        "metric": "ari",
+    },
+    "consensus of VAEs": {"notebook": "ensembles", "model": "VAE", "subset": "all", "metric": "ari"},
+    "consensus of PCA": {"notebook": "ensembles", "model": "PCA", "subset": "all", "metric": "ari"},
+    "VAE on two languages": {
+        "notebook": "hard",
+        "corpus": "songs-bn-en",
+        "features": "audio",
+        "model": "vae",
+        "clusterer": "kmeans",
+        "target": "genre",
+        "metric": "ari",
+    },
+    "conditional VAE, told the language": {
+        "notebook": "hard",
+        "corpus": "songs-bn-en",
+        "features": "audio",
+        "model": "cvae",
+        "clusterer": "kmeans",
+        "target": "genre",
+        "metric": "ari",
+    },
+}
+"""The stored rows that sum the study up, each by the columns that single it out."""
+
+
+def floors() -> list[list[str]]:
+    """Modules of the library floor by floor, the highest first, as import-linter enforces them.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.floors()[-1]  # what all others stand on
+    ['checks']
+    """
+    contract = tomllib.loads((report.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    return [re.findall(r"\w+", layer) for layer in contract["contracts"][0]["layers"]]
+
+
+def floors_table() -> str:
+    """Give the floors as a Markdown table: a line per module with the first sentence of its docstring."""
+    lines = ["| floor | module | what lives there |", "|---|---|---|"]
+    for height, modules in zip(range(len(floors()), 0, -1), floors(), strict=True):
+        for place, module in enumerate(modules):
+            purpose = inspect.getdoc(importlib.import_module(f"vae_lib.{module}")).partition("\n")[0].rstrip(".")
+            lines.append(f"| {'' if place else height} | {{py:mod}}`~vae_lib.{module}` | {purpose} |")
+    return "\n".join(lines)
+
+
+def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
+    """Read what every notebook can be told, and what each profile tells it.
+
+    Parameters
+    ----------
+    book : path
+        Folder of the notebooks, with the profiles as ``params/*.yaml``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per parameter and notebook, sorted by both: `parameter`, `notebook`, `type`, `default`, `meaning`, and
+        a column with the value in each profile, as Python writes them.
+
+    Raises
+    ------
+    ParameterError
+        If a notebook or a profile is not what it must be.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> table = reference.parameters()
+    >>> table[(table["parameter"] == "beta") & (table["notebook"] == "easy")].iloc[0]["meaning"]
+    'weight of the KL divergence'
+    """
+    book = Path(book)
+    notebooks = sorted(book.glob("*.ipynb"))
+    profiles = {path.stem: execute.resolve(path, notebooks) for path in sorted(book.glob("params/*.yaml"))}
+    rows = [
+        {
+            "parameter": name,
+            "notebook": path.stem,
+            "type": ast.unparse(parameter.kind),
+            "default": repr(parameter.default),
+            "meaning": parameter.comment,
+        }
+        | {profile: repr(values[path.stem][name]) for profile, values in profiles.items()}
+        for path in notebooks
+        for name, parameter in execute.read_parameters(path).items()
+    ]
+    return pd.DataFrame(rows).sort_values(["parameter", "notebook"], ignore_index=True)
+
+
+def parameters_list(book: Path | str = report.ROOT / "book") -> str:
+    """Give the `parameters` as Markdown for Sphinx: an entry to link to per parameter, in alphabetical order."""
+    table = parameters(book)
+    profiles = list(table.columns[table.columns.get_loc("meaning") + 1 :])
+    entries = []
+    for name, rows in table.groupby("parameter"):
+        meaning = re.sub(r"([\\`*_<>\[\]{}$])", r"\\\1", rows["meaning"].iloc[0])  # it is text, not Markdown
+        lines = [
+            f"```{{confval}} {name}",
+            f"{meaning[0].upper()}{meaning[1:]}.",
+            "",
+            f"- `{rows['type'].iloc[0]}`, by default {_values(rows, 'default', rows)}",
+            *(
+                f"- in the profile *{profile}* {_values(changed, profile, rows)}"
+                for profile in profiles
+                if len(changed := rows[rows[profile] != rows["default"]])
+            ),
+            f"- read by {_pages(rows['notebook'])}",
+            "```",
+        ]
+        entries.append("\n".join(lines))
+    return "\n\n".join(entries)
+
+
+def _pages(notebooks: pd.Series) -> str:
+    return ", ".join(f"{{doc}}`{name} </book/{name}>`" for name in notebooks)
+
+
+def _values(rows: pd.DataFrame, column: str, everyone: pd.DataFrame) -> str:
+    """Write each value that a column has, with the pages that have it unless `everyone` has the same."""
+    values = list(rows.groupby(column, sort=False))
+    if len(values) == 1 and len(rows) == len(everyone):
+        return f"`{values[0][0]}`"
+    return "; ".join(f"`{value}` on {_pages(same['notebook'])}" for value, same in values)
+
+
+def measure(name: str) -> str:
+    """Say in a sentence which values a measure of `report.MEASURES` can take, and which of them are better.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.measure("silhouette")
+    'From −1 to 1, higher is better; measured in a space, without labels.'
+    >>> reference.measure("davies_bouldin")
+    'From 0 up, lower is better; measured in a space, without labels.'
+    """
+    found = report.MEASURES[name]
+    low, high = (f"{value:g}".replace("-", "−") for value in (found.low, found.high))
+    reach = f"From {low} to {high}"
+    if np.isinf(found.high):
+        reach = f"From {low} up"
+    elif np.isinf(found.low):
+        reach = f"At most {high}"
+    better = "higher" if found.greater_is_better else "lower"
+    against = {True: "; compares clusters with labels", False: "; measured in a space, without labels"}
+    kind = against[name in metrics.LABEL_METRICS] if name in metrics.METRICS else ""
+    return f"{reach}, {better} is better{kind}."
+
+
+def recipe(name: str) -> str:
+    """Say in a sentence what a recipe of `models.RECIPES` is.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.recipe("vae")
+    'As the recipe `vae`: base VAE: Gaussian posterior, standard normal prior; β = 1.'
+    """
+    found = models.RECIPES[name]
+    return f"As the recipe `{name}`: {found.summary}; β = {found.beta:g}."
+
+
+def clusterer(name: str) -> str:
+    """Say in a sentence what a clusterer of `cluster.CLUSTERERS` is told.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.clusterer("dbscan")
+    'As the clusterer `dbscan`: finds the number of clusters itself, has no random start.'
+    """
+    found = cluster.CLUSTERERS[name]
+    count = "is told the number of clusters" if found.takes_k else "finds the number of clusters itself"
+    return f"As the clusterer `{name}`: {count}, {'starts at random' if found.takes_seed else 'has no random start'}."
+
+
+def headlines(folder: Path | str = report.PAPER) -> pd.DataFrame:
+    """Take the `HEADLINES` from stored result files.
+
+    Parameters
+    ----------
+    folder : path
+        Of the result files.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per headline: `headline`, `corpus`, `n`, `metric`, `mean`, `sd`, `chance`, `seeds` and the `commit` that
+        computed it; scores rounded to four decimals.
+
+    Raises
+    ------
+    ParameterError
+        If a result file is missing or a headline is not exactly one of its rows.
+    """
+    rows, provenance = report.collect(source=folder)
+    found = [(name, report.select(rows, **where)) for name, where in HEADLINES.items()]
+    return pd.DataFrame(
+        [
+            {
+                "headline": name,
+                **row[["corpus", "n", "metric"]],
+                **{score: round(float(row[score]), 4) + 0.0 for score in ("mean", "sd", "chance")},
+                "seeds": row["seeds"],
+                "commit": provenance[row["notebook"]]["commit"],
+            }
+            for name, row in found
+        ]
+    )
+
+
+def remember(folder: Path | str = report.PAPER, *, history: Path | str = HISTORY, on: date | None = None) -> int:
+    """Add to the history each of the `headlines` that differs from its last line there.
+
+    Parameters
+    ----------
+    folder : path
+        Of the result files.
+    history : path
+        The CSV file to add to; created if it is not there.
+    on : datetime.date, optional
+        The date of the new lines, today by default.
+
+    Returns
+    -------
+    int
+        How many lines were added.
+    """
+    now, history = headlines(folder), Path(history)
+    before = pd.read_csv(history) if history.exists() else pd.DataFrame(columns=["date", *now])
+    last = before.drop_duplicates("headline", keep="last").set_index("headline")
+    values = [name for name in now if name not in ("headline", "commit")]
+    same = [
+        name in last.index and list(last.loc[name, values]) == list(row[values])
+        for name, row in now.set_index("headline", drop=False).iterrows()
+    ]
+    new = now[~np.array(same)].assign(date=(on or date.today()).isoformat())
+    if len(new):
+        lines = new if before.empty else pd.concat([before, new])
+        with store.replacing(history) as temporary:
+            lines[["date", *now]].to_csv(temporary, index=False, lineterminator="\n")
+    return len(new)
+
+
+def history_table(history: Path | str = HISTORY) -> str:
+    """Give the history of the headlines as a Markdown table, headline by headline, the oldest value first."""
+    table = pd.read_csv(history)
+    order = table["headline"].map(list(dict.fromkeys(table["headline"])).index)
+    lines = ["| headline | corpus, tracks | mean ± sd over seeds | chance | since |", "|---|---|---|---|---|"]
+    for _, row in table.assign(order=order).sort_values(["order", "date"], kind="stable").iterrows():
+        metric = f"{{term}}`{report.MEASURES[row['metric']].title}`"
+        score = f"{row['mean']:.3f} ± {row['sd']:.3f}".replace("-", "−").replace(" ", "\N{NO-BREAK SPACE}")
+        chance = f"{row['chance']:.3f}".replace("-0.000", "0.000").replace("-", "−")
+        day = row["date"].replace("-", "\N{NON-BREAKING HYPHEN}")
+        lines.append(f"| {row['headline']} | {row['corpus']}, {row['n']} | {metric} {score} | {chance} | {day} |")
+    return "\n".join(lines)
+
+
+def substitutions() -> dict[str, str]:
+    """Everything that a page can ask for by name, as Markdown."""
+    return {
+        "floors": floors_table(),
+        "parameters": parameters_list(),
+        "history": history_table(),
+        **{f"measure_{name}": measure(name) for name in report.MEASURES},
+        **{f"recipe_{name}": recipe(name) for name in models.RECIPES},
+        **{f"clusterer_{name}": clusterer(name) for name in cluster.CLUSTERERS},
+    }
+
+
+def public(module: str) -> list[str]:
+    """Names of the functions and classes that a module offers, in the order of its source.
+
+    Examples
+    --------
+    >>> from vae_lib import reference
+    >>> reference.public("scaling")
+    ['measure', 'slope', 'predict']
+    """
+    found = importlib.import_module(f"vae_lib.{module}")
+    tree = ast.parse(inspect.getsource(found))
+    kinds = ast.FunctionDef | ast.ClassDef
+    return [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Make Sphinx know the generated texts, and let it list and link what the modules offer."""
+    app.connect("config-inited", _substitute)
+    app.connect("autodoc-process-docstring", _list_members)
+    app.connect("autodoc-skip-member", _skip_fields)
+    app.connect("missing-reference", _link_imported)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _substitute(app: Sphinx, config: Config) -> None:
+    config.myst_substitutions = {**config.myst_substitutions, **substitutions()}
+
+
+def _list_members(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Put a table of what a module offers below its docstring."""
+    if what == "module":
+        names = public(name.removeprefix("vae_lib."))
+        lines += ["", ".. autosummary::", "   :nosignatures:", "", *(f"   {each}" for each in names), ""]
+
+
+def _skip_fields(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """Leave out the fields of named tuples, of which Python knows nothing but their number."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
+def _link_imported(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element
+) -> nodes.Element | None:
+    """Lead a name that a module imports to the module that has it; other words between backticks stay words."""
+    if (node["refdomain"], node["reftype"]) != ("py", "obj"):
+        return None
+    domain, target = env.get_domain("py"), node["reftarget"]
+    imported = hasattr(sys.modules.get(node.get("py:module")), target.partition(".")[0])
+    if imported and len(domain.find_obj(env, None, None, target, None, 1)) == 1:
+        node["refspecific"] = True
+        return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contnode)
+    return contnode
+
+
+if __name__ == "__main__":
+    try:
+        print(f"{remember()} headlines differ from the last run, in {HISTORY.relative_to(report.ROOT)}")
+    except ParameterError as error:
+        sys.exit(f"error: {error}")
