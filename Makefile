@@ -37,7 +37,7 @@ PROSE := $(wildcard $(PAGES:=.md))
 STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
-LIBRARY := $(wildcard vae_lib/*.py)
+LIBRARY := $(filter-out vae_lib/pages.py,$(wildcard vae_lib/*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data embed book render paper-results test lab bench lock references clean
@@ -80,8 +80,7 @@ $(PARAMETERS): $(BUILD)/params/.resolved
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
 	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
-	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) \
-	  $(if $(filter paper,$(PROFILE)),--vector)
+	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector
 .PRECIOUS: $(EXECUTED)
 
 # The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
@@ -96,17 +95,18 @@ $(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
-$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READY)
+$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml vae_lib/pages.py | $(READY)
 	@echo "rendering $(words $(PAGES)) pages"
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
-	@cp $(EXECUTED) $(BUILD)/stage/book/
+	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --into $(BUILD)/stage
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \
 	  echo "error: the book was not rendered; the last one is as it was. From $(BUILD)/render.log:" >&2; \
 	  grep -E 'WARNING|ERROR|Error:|rror in' $(BUILD)/render.log >&2 || tail -n 12 $(BUILD)/render.log >&2; exit 1; }
+	@$(BIN)/python -m vae_lib.pages trim $(BUILD)/rendered/_build/html $(NOTEBOOKS)
 	@touch -r $(BUILD)/stage $(BUILD)/rendered/_build/html/index.html
 	@rm -rf $(BUILD)/replaced
 	@if test -e $(HTML); then mv $(HTML) $(BUILD)/replaced; fi
