@@ -31,7 +31,10 @@ RECORD = "application/papermill.record/"  # what glue puts before the type of a 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what the pages load of it, or may
 
 _NUMBER = re.compile(r"\{glue:text\}`(?P<page>[\w-]+)\.ipynb::(?P<key>[\w-]+)(:[^`]*)?`")
-_GLUED = re.compile(r"^(?P<fence>`{3,}|:{3,})\{glue:?\w*\} *(?P<key>[\w-]+)\n(?P<options>.*?)^(?P=fence) *\n", re.M | re.S)
+_GLUED = re.compile(
+    r"^```\{glue:any\} *(?P<key>[\w-]+)\n:doc: *(?P<page>[\w-]+)\.ipynb\n```$", re.MULTILINE
+)
+_FIGURE = re.compile(r"^```\{figure\} *figures/(?P<name>[\w-]+)\.png\n(?P<rest>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Download(NamedTuple):
@@ -50,6 +53,14 @@ class Made(NamedTuple):
     title: str  # of what it shows, for those who hear the page
     downloads: tuple[Download, ...]
     facts: Mapping[str, str]
+
+
+class Figure(NamedTuple):
+    """A figure that has a name, so that a page of prose can show it too."""
+
+    anchor: str
+    alt: str
+    png: bytes
 
 
 def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], prose: Iterable[Path | str] = ()) -> None:
@@ -85,6 +96,7 @@ def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], pros
     for path in sorted((build / "results").glob("*.json")):
         _ship_results(path, into / DOWNLOADS / "results")
     made: dict[str, Made] = {}
+    drawn: dict[str, Figure] = {}
     for name, document in documents.items():
         facts, files = provenance(name, build), rows_of(name, build)
         cells = []
@@ -93,6 +105,7 @@ def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], pros
                 cells.append(nbformat.v4.new_markdown_cell(f"({anchor(name, cell)})=", id=f"{cell['id']}-anchor"))
                 shown = _prepare_outputs(cell, name, facts, into / DOWNLOADS)
                 made[shown.anchor] = shown
+                drawn |= _named_figure(cell, shown.anchor)
                 cells.append(cell)
                 if _shows(cell):
                     text = mark(shown, page=name, rows=files)
@@ -106,7 +119,14 @@ def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], pros
         (into / "book").mkdir(parents=True, exist_ok=True)
         nbformat.write(document, into / "book" / f"{name}.ipynb")
     for path in map(Path, prose):
-        text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, made, build)
+        text = path.read_text(encoding="utf-8")
+        for found in _FIGURE.finditer(text):
+            if found["name"] not in drawn:
+                raise ParameterError(f"{path} shows the figure {found['name']!r}, which no notebook draws")
+            picture = into / "book/figures" / f"{found['name']}.png"
+            picture.parent.mkdir(parents=True, exist_ok=True)
+            picture.write_bytes(drawn[found["name"]].png)
+        text = _prose(text, path.stem, glued, drawn, made, build)
         (into / "book" / path.name).write_text(text, encoding="utf-8")
 
 
@@ -169,7 +189,7 @@ def mark(made: Made, *, page: str, rows: Sequence[str]) -> str:
     lines["all rows"] = _rows_links([name for name in rows])
     facts = "\n".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines.items() if text)
     return (
-        f'<details class="trace">\n<summary>Source<span class="visually-hidden"> of {html.escape(made.title)}</span>'
+        f'<details class="trace">\n<summary>Source{" and download" if files else ""}<span class="visually-hidden"> of {html.escape(made.title)}</span>'
         f"</summary>\n<dl>\n{facts}\n</dl>\n</details>\n"
     )
 
@@ -371,8 +391,7 @@ def _rows_links(names: Sequence[str]) -> str:
 
 
 def _rows_line(names: Sequence[str]) -> str:
-    whose = "this page" if len(names) == 1 else "these pages"
-    return f'<p class="rows">Result rows of {whose}, one per measured value: {_rows_links(names)}.</p>\n'
+    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(names)}.</p>\n'
 
 
 def _link_numbers(text: str, glued: Mapping[tuple[str, str], str], page: str) -> str:
@@ -387,32 +406,54 @@ def _link_numbers(text: str, glued: Mapping[tuple[str, str], str], page: str) ->
     return _NUMBER.sub(linked, text)
 
 
+def _named_figure(cell: dict, place: str) -> dict[str, Figure]:
+    settings = cell.metadata.get("mystnb", {})
+    pictures = [output["data"]["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
+    if "name" not in settings.get("figure", {}) or not pictures:
+        return {}
+    return {settings["figure"]["name"]: Figure(place, settings["image"]["alt"], b64decode(pictures[-1]))}
+
+
 def _prose(
-    text: str, page: str, glued: Mapping[tuple[str, str], str], made: Mapping[str, Made], build: Path
+    text: str,
+    page: str,
+    glued: Mapping[tuple[str, str], str],
+    drawn: Mapping[str, Figure],
+    made: Mapping[str, Made],
+    build: Path,
 ) -> str:
     """Give a page of prose its links and marks, and, where it prints numbers, the box that says whose they are."""
-    used = [(found["page"], found["key"]) for found in _NUMBER.finditer(text)]
+    used = [glued[key] for found in _NUMBER.finditer(text) if (key := (found["page"], found["key"])) in glued]
     text = _link_numbers(text, glued, page)
 
-    def marked(found: re.Match) -> str:
-        of = re.search(r":doc: *([\w-]+)\.ipynb", found["options"])
-        key = (of[1] if of else page, found["key"])
-        if key not in glued:
-            raise ParameterError(f"page {page} shows {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
-        used.append(key)
-        return f"{found[0]}\n{mark(made[glued[key]], page=page, rows=rows_of(key[0], build))}\n"
+    def marked(cell: str) -> str:
+        used.append(cell)
+        return mark(made[cell], page=page, rows=rows_of(made[cell].page, build))
 
-    text = _GLUED.sub(marked, text)
+    def figure(found: re.Match) -> str:
+        of = drawn[found["name"]]
+        alt = "" if ":alt:" in found["rest"] else f":alt: {of.alt}\n"
+        head, _, tail = found[0].partition("\n")
+        return f"{head}\n{alt}{tail}\n\n{marked(of.anchor)}"
+
+    def value(found: re.Match) -> str:
+        key = found["page"], found["key"]
+        if key not in glued:
+            raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
+        return f"{found[0]}\n\n{marked(glued[key])}"
+
+    text = _GLUED.sub(value, _FIGURE.sub(figure, text))
     if not used:
         return text
     lines = ["| page | its cells | computed from | commit | duration |", "|---|---|---|---|---|"]
-    for name in dict.fromkeys(name for name, _ in used):
-        cells = dict.fromkeys(glued[key] for key in used if key[0] == name)
-        facts = provenance(name, build)
+    pages: dict[str, list[str]] = {}
+    for cell in dict.fromkeys(used):
+        pages.setdefault(made[cell].page, []).append(cell)
+    for name, cells in pages.items():
         links = ", ".join(f"[{cell.removeprefix(f'cell-{name}-')}](#{cell})" for cell in cells)
-        told = [facts.get(fact, "–") for fact in ("corpus", "commit", "duration")]
+        told = [provenance(name, build).get(fact, "–") for fact in ("corpus", "commit", "duration")]
         lines.append(f"| {{doc}}`{name}` | {links} | {' | '.join(told)} |")
-    files = dict.fromkeys(name for whose, _ in used for name in rows_of(whose, build))
+    files = dict.fromkeys(file for name in pages for file in rows_of(name, build))
     return "\n".join([text.rstrip(), "", HEADING, "", *lines, "", _rows_line(list(files))])
 
 
