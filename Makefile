@@ -100,7 +100,7 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml vae_lib/
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
-	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --into $(BUILD)/stage
+	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \

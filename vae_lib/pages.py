@@ -19,9 +19,8 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from vae_lib import store
 from vae_lib.checks import ParameterError
 
 DOWNLOADS = "extra"  # in the staged tree; html_extra_path of _config.yml puts what it holds at the root of the book
@@ -31,9 +30,7 @@ RECORD = "application/papermill.record/"  # what glue puts before the type of a 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what the pages load of it, or may
 
 _NUMBER = re.compile(r"\{glue:text\}`(?P<page>[\w-]+)\.ipynb::(?P<key>[\w-]+)(:[^`]*)?`")
-_GLUED = re.compile(
-    r"^```\{glue:any\} *(?P<key>[\w-]+)\n:doc: *(?P<page>[\w-]+)\.ipynb\n```$", re.MULTILINE
-)
+_GLUED = re.compile(r"^```\{glue:any\} *(?P<key>[\w-]+)\n:doc: *(?P<page>[\w-]+)\.ipynb\n```$", re.MULTILINE)
 _FIGURE = re.compile(r"^```\{figure\} *figures/(?P<name>[\w-]+)\.png\n(?P<rest>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -45,6 +42,14 @@ class Download(NamedTuple):
     path: str  # from the root of the book
 
 
+class Rows(NamedTuple):
+    """A result file as the book ships it."""
+
+    name: str
+    path: str  # from the root of the book, without suffix
+    provenance: Mapping[str, Any]
+
+
 class Made(NamedTuple):
     """What one cell shows."""
 
@@ -52,7 +57,8 @@ class Made(NamedTuple):
     anchor: str  # of the cell
     title: str  # of what it shows, for those who hear the page
     downloads: tuple[Download, ...]
-    facts: Mapping[str, str]
+    rows: tuple[Rows, ...]  # behind it
+    parameters: Mapping[str, object]  # of the page
 
 
 class Figure(NamedTuple):
@@ -63,8 +69,19 @@ class Figure(NamedTuple):
     png: bytes
 
 
-def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], prose: Iterable[Path | str] = ()) -> None:
+def stage(
+    build: Path | str,
+    into: Path | str,
+    *,
+    notebooks: Iterable[str],
+    prose: Iterable[Path | str] = (),
+    paper: Path | str | None = None,
+) -> None:
     """Write executed notebooks and prose, with their marks, and all downloads to the tree that Sphinx reads.
+
+    The rows behind a cell are those of its page, or, where the page has none, those of the pages that its parameter
+    `notebooks` names. A cell that shows the stored rows of the paper run has the tag ``rows:paper``, and ``rows:build``
+    too where it shows both.
 
     Parameters
     ----------
@@ -75,12 +92,15 @@ def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], pros
     notebooks : iterable of str
         Names of the pages that are notebooks, without suffix.
     prose : iterable of path
-        The pages that are not, such as ``book/index.md``.
+        The pages that are not, such as ``book/index.md``. They show a figure of a notebook by its name, as
+        ``figures/<name>.png``.
+    paper : path, optional
+        Folder of the result files of the paper run.
 
     Raises
     ------
     ParameterError
-        If a notebook has not been executed, a result file is broken, or prose glues what no notebook has.
+        If a notebook has not been executed, a result file is broken, or prose shows what no notebook has.
     """
     import nbformat
 
@@ -93,40 +113,36 @@ def stage(build: Path | str, into: Path | str, *, notebooks: Iterable[str], pros
         for output in cell.get("outputs", [])
         if "scrapbook" in output.get("metadata", {})
     }
-    for path in sorted((build / "results").glob("*.json")):
-        _ship_results(path, into / DOWNLOADS / "results")
+    built = _ship_results(build / "results", into / DOWNLOADS, "results")
+    stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
     made: dict[str, Made] = {}
-    drawn: dict[str, Figure] = {}
+    figures: dict[str, Figure] = {}
     for name, document in documents.items():
-        facts, files = provenance(name, build), rows_of(name, build)
+        parameters = _parameters(build / "params" / f"{name}.json")
+        own = [built[each] for each in ([name] if name in built else parameters.get("notebooks", [])) if each in built]
         cells = []
         for cell in document.cells:
             if cell.cell_type == "code":
-                cells.append(nbformat.v4.new_markdown_cell(f"({anchor(name, cell)})=", id=f"{cell['id']}-anchor"))
-                shown = _prepare_outputs(cell, name, facts, into / DOWNLOADS)
+                tags = cell.metadata.get("tags", [])
+                rows = list(stored.values()) if "rows:paper" in tags else []
+                rows += own if not rows or "rows:build" in tags else []
+                shown = _prepare_outputs(cell, name, into / DOWNLOADS)
+                shown = shown._replace(rows=tuple(rows), parameters=parameters)
                 made[shown.anchor] = shown
-                drawn |= _named_figure(cell, shown.anchor)
-                cells.append(cell)
+                figures |= _named_figure(cell, shown.anchor)
+                cells += [nbformat.v4.new_markdown_cell(f"({shown.anchor})=", id=f"{cell['id']}-anchor"), cell]
                 if _shows(cell):
-                    text = mark(shown, page=name, rows=files)
-                    cells.append(nbformat.v4.new_markdown_cell(text, id=f"{cell['id']}-mark"))
+                    cells.append(nbformat.v4.new_markdown_cell(mark(shown, page=name), id=f"{cell['id']}-mark"))
             else:
                 cell.source = _link_numbers(cell.source, glued, name)
                 cells.append(cell)
-        if files:
-            cells.append(nbformat.v4.new_markdown_cell(_rows_line(files), id="rows"))
+        if own:
+            cells.append(nbformat.v4.new_markdown_cell(_rows_line(own), id="rows"))
         document.cells = cells
         (into / "book").mkdir(parents=True, exist_ok=True)
         nbformat.write(document, into / "book" / f"{name}.ipynb")
     for path in map(Path, prose):
-        text = path.read_text(encoding="utf-8")
-        for found in _FIGURE.finditer(text):
-            if found["name"] not in drawn:
-                raise ParameterError(f"{path} shows the figure {found['name']!r}, which no notebook draws")
-            picture = into / "book/figures" / f"{found['name']}.png"
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            picture.write_bytes(drawn[found["name"]].png)
-        text = _prose(text, path.stem, glued, drawn, made, build)
+        text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, figures, made, into / "book")
         (into / "book" / path.name).write_text(text, encoding="utf-8")
 
 
@@ -135,62 +151,43 @@ def anchor(page: str, cell: Mapping[str, object]) -> str:
     return f"cell-{page}-" + re.sub(r"[^a-z0-9]+", "-", str(cell["id"]).lower()).strip("-")
 
 
-def rows_of(page: str, build: Path) -> list[str]:
-    """Names of the result files behind a page: its own, or those of the pages that its parameters name."""
-    if (build / "results" / f"{page}.json").is_file():
-        return [page]
-    named = _parameters(page, build).get("notebooks", [])
-    return [name for name in named if (build / "results" / f"{name}.json").is_file()]
-
-
-def provenance(page: str, build: Path) -> dict[str, str]:
-    """Tell what a page was computed from: corpus, parameters, seeds, commit and duration, as far as they are known."""
-    found = [_read_results(build / "results" / f"{name}.json")["provenance"] for name in rows_of(page, build)]
-    parameters = {name: value for name, value in _parameters(page, build).items() if name != "profile"}
-    corpora = {name: about["hash"] for each in found for name, about in each["corpora"].items()}
-    seeds = sorted({each["parameters"]["seeds"] for each in found if "seeds" in each["parameters"]})
-    seconds = sum(each["seconds"] for each in found)
-    facts = {
-        "corpus": "; ".join(f"{name}, content {digest[:12]}" for name, digest in corpora.items()),
-        "parameters": ", ".join(f"{name} = {_told(value)}" for name, value in parameters.items()),
-        "seeds": ", ".join(f"0 to {count - 1}" if count > 1 else "0" for count in seeds),
-        "commit": ", ".join(sorted({each["commit"] for each in found})),
-        "duration": f"{seconds:.0f} s for {'the page' if len(found) == 1 else f'these {len(found)} pages'}" if found else "",
+def facts(made: Made) -> dict[str, str]:
+    """Tell what a cell was computed from: corpus, parameters, seeds, commit and duration, as far as they are known."""
+    about = [rows.provenance for rows in made.rows]
+    corpora = {f"{name}, content {of['hash'][:12]}": None for each in about for name, of in each["corpora"].items()}
+    seeds = {each["parameters"]["seeds"] for each in about if "seeds" in each["parameters"]}
+    seconds = sum(each["seconds"] for each in about)
+    told = {
+        "corpus": "; ".join(corpora),
+        "parameters": ", ".join(
+            f"{name} = {_told(value)}" for name, value in made.parameters.items() if name != "profile"
+        ),
+        "seeds": ", ".join("0" if count == 1 else f"0 to {count - 1}" for count in sorted(seeds)),
+        "commit": ", ".join(sorted({each["commit"] for each in about})),
+        "duration": f"{_duration(seconds)} for {'the page' if len(about) == 1 else f'{len(about)} pages'}"
+        if about
+        else "",
     }
-    return {name: text for name, text in facts.items() if text}
+    return {name: text for name, text in told.items() if text}
 
 
-def mark(made: Made, *, page: str, rows: Sequence[str]) -> str:
-    """Give the mark of what a cell shows, as HTML that works without scripts and holds no blank line.
-
-    Parameters
-    ----------
-    made : Made
-    page : str
-        The page that the mark stands on.
-    rows : sequence of str
-        Names of the result files behind it.
-    """
+def mark(made: Made, *, page: str) -> str:
+    """Give the mark of what a cell shows on a page, as HTML that works without scripts and holds no blank line."""
     here = made.page == page
-    cell = f"{'' if here else f'{made.page}.html'}#{made.anchor}"
-    source = f"../_sources/book/{made.page}.ipynb"
-    lines = {
-        "made by": f'<a href="{cell}">{"this cell" if here else f"a cell of {made.page}"}</a> '
-        f'of <a href="{source}" download>{made.page}.ipynb</a>'
-    }
-    lines |= {name: html.escape(text) for name, text in made.facts.items()}
-    several = len({(each.of, Path(each.path).stem) for each in made.downloads}) > 1
-    files = [
+    place = f'<a href="{"" if here else f"{made.page}.html"}#{made.anchor}">{"this cell" if here else "a cell"}</a>'
+    lines = {"made by": f'{place} of <a href="../_sources/book/{made.page}.ipynb" download>{made.page}.ipynb</a>'}
+    lines |= {name: html.escape(text) for name, text in facts(made).items()}
+    several = len({(each.of, Path(each.path).stem) for each in made.downloads if each.kind != "PNG"}) > 1
+    lines["download"] = ", ".join(
         f'<a href="../{each.path}" download>{each.kind}{f" of {each.of} {number}" if several else ""}</a>'
         for number, each in _numbered(made.downloads)
-    ]
-    if files:
-        lines["download"] = ", ".join(files)
-    lines["all rows"] = _rows_links([name for name in rows])
-    facts = "\n".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines.items() if text)
+    )
+    lines["all rows"] = _rows_links(made.rows)
+    listed = "\n".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines.items() if text)
     return (
-        f'<details class="trace">\n<summary>Source{" and download" if files else ""}<span class="visually-hidden"> of {html.escape(made.title)}</span>'
-        f"</summary>\n<dl>\n{facts}\n</dl>\n</details>\n"
+        f'<details class="trace">\n<summary>Source{" and download" if made.downloads else ""}'
+        f'<span class="visually-hidden"> of {html.escape(made.title)}</span></summary>\n'
+        f"<dl>\n{listed}\n</dl>\n</details>\n"
     )
 
 
@@ -276,22 +273,16 @@ def _read_notebook(path: Path) -> dict:
         raise ParameterError(f"cannot read {path}: {error.strerror}; execute its notebook first") from None
 
 
-def _read_results(path: Path) -> dict:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        content["rows"], content["provenance"]["corpora"], content["provenance"]["parameters"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ParameterError(f"{path} is not a result file: {error!r}") from None
-    return content
-
-
-def _parameters(page: str, build: Path) -> dict[str, object]:
-    path = build / "params" / f"{page}.json"
+def _parameters(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def _told(value: object) -> str:
     return ", ".join(map(str, value)).join("[]") if isinstance(value, list) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
 def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
@@ -301,17 +292,25 @@ def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _ship_results(path: Path, folder: Path) -> None:
-    """Copy a result file, and write its rows as CSV; what is no number or text there is JSON in its cell."""
-    rows = _read_results(path)["rows"]
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(path, folder / path.name)
-    columns = list(rows[0]) if rows else []
-    lines = [
-        ["" if row[name] is None else json.dumps(row[name], ensure_ascii=False) if isinstance(row[name], list | dict) else row[name] for name in columns]
-        for row in rows
-    ]
-    _write_csv(folder / f"{path.stem}.csv", [columns, *lines])
+def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:
+    """Copy result files, and write their rows as CSV, where a list or mapping is JSON in its cell."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            rows, provenance = content["rows"], content["provenance"]
+            columns = list(rows[0]) if rows else []
+            lines = [[_cell(row[name]) for name in columns] for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise ParameterError(f"{path} is not a result file: {error!r}") from None
+        _write_csv(into / under / f"{path.stem}.csv", [columns, *lines])
+        shutil.copyfile(path, into / under / path.name)
+        found[path.stem] = Rows(path.stem, f"{under}/{path.stem}", provenance)
+    return found
+
+
+def _cell(value: object) -> object:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
 
 
 def _shows(cell: Mapping) -> bool:
@@ -320,7 +319,7 @@ def _shows(cell: Mapping) -> bool:
     return not hidden and any("scrapbook" not in output.get("metadata", {}) for output in cell.outputs)
 
 
-def _prepare_outputs(cell: dict, page: str, facts: Mapping[str, str], folder: Path) -> Made:
+def _prepare_outputs(cell: dict, page: str, folder: Path) -> Made:
     """Write the tables and figures of a cell to `folder`, and make them accessible where they stand."""
     figure = cell.metadata.get("mystnb", {}).get("figure", {})
     stem = figure.get("name") or f"{page}-{cell['id']}"
@@ -352,7 +351,7 @@ def _prepare_outputs(cell: dict, page: str, facts: Mapping[str, str], folder: Pa
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("".join(drawn), encoding="utf-8")
             downloads.append(Download("SVG", "figure", name))
-    return Made(page, anchor(page, cell), _shortened("; ".join(titles) or "the text above"), tuple(downloads), facts)
+    return Made(page, anchor(page, cell), _shortened("; ".join(titles) or "the text above"), tuple(downloads), (), {})
 
 
 def _caption(text: str) -> str:
@@ -381,29 +380,21 @@ def _numbered(downloads: Sequence[Download]) -> Iterable[tuple[int, Download]]:
         yield counts[each.of, each.kind], each
 
 
-def _rows_links(names: Sequence[str]) -> str:
-    several = len(names) > 1
+def _rows_links(rows: Sequence[Rows]) -> str:
     return "; ".join(
-        f'{f"{name}: " if several else ""}<a href="../results/{name}.csv" download>CSV</a>, '
-        f'<a href="../results/{name}.json" download>JSON</a>'
-        for name in names
+        f'{f"{each.path.removeprefix('results/')}: " if len(rows) > 1 else ""}<a href="../{each.path}.csv" download>CSV</a>, '
+        f'<a href="../{each.path}.json" download>JSON</a>'
+        for each in rows
     )
 
 
-def _rows_line(names: Sequence[str]) -> str:
-    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(names)}.</p>\n'
+def _rows_line(rows: Sequence[Rows]) -> str:
+    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(rows)}.</p>\n'
 
 
 def _link_numbers(text: str, glued: Mapping[tuple[str, str], str], page: str) -> str:
     """Make each glued number a link to the cell that it comes from."""
-
-    def linked(found: re.Match) -> str:
-        key = found["page"], found["key"]
-        if key not in glued:
-            raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
-        return f'[{found[0]}](#{glued[key]})'
-
-    return _NUMBER.sub(linked, text)
+    return _NUMBER.sub(lambda found: f"[{found[0]}](#{_glued_by(found, glued, page)})", text)
 
 
 def _named_figure(cell: dict, place: str) -> dict[str, Figure]:
@@ -418,43 +409,51 @@ def _prose(
     text: str,
     page: str,
     glued: Mapping[tuple[str, str], str],
-    drawn: Mapping[str, Figure],
+    figures: Mapping[str, Figure],
     made: Mapping[str, Made],
-    build: Path,
+    folder: Path,
 ) -> str:
     """Give a page of prose its links and marks, and, where it prints numbers, the box that says whose they are."""
-    used = [glued[key] for found in _NUMBER.finditer(text) if (key := (found["page"], found["key"])) in glued]
-    text = _link_numbers(text, glued, page)
+    used: list[str] = []
 
     def marked(cell: str) -> str:
         used.append(cell)
-        return mark(made[cell], page=page, rows=rows_of(made[cell].page, build))
+        return mark(made[cell], page=page)
 
     def figure(found: re.Match) -> str:
-        of = drawn[found["name"]]
-        alt = "" if ":alt:" in found["rest"] else f":alt: {of.alt}\n"
-        head, _, tail = found[0].partition("\n")
-        return f"{head}\n{alt}{tail}\n\n{marked(of.anchor)}"
+        if found["name"] not in figures:
+            raise ParameterError(f"page {page} shows the figure {found['name']!r}, which no notebook draws")
+        shown = figures[found["name"]]
+        (folder / "figures").mkdir(exist_ok=True)
+        (folder / "figures" / f"{found['name']}.png").write_bytes(shown.png)
+        head, _, rest = found[0].partition("\n")
+        alt = "" if ":alt:" in rest else f":alt: {shown.alt}\n"
+        return f"{head}\n{alt}{rest}\n\n{marked(shown.anchor)}"
 
     def value(found: re.Match) -> str:
-        key = found["page"], found["key"]
-        if key not in glued:
-            raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
-        return f"{found[0]}\n\n{marked(glued[key])}"
+        return f"{found[0]}\n\n{marked(_glued_by(found, glued, page))}"
 
-    text = _GLUED.sub(value, _FIGURE.sub(figure, text))
+    used += [_glued_by(found, glued, page) for found in _NUMBER.finditer(text)]
+    text = _GLUED.sub(value, _FIGURE.sub(figure, _link_numbers(text, glued, page)))
     if not used:
         return text
     lines = ["| page | its cells | computed from | commit | duration |", "|---|---|---|---|---|"]
-    pages: dict[str, list[str]] = {}
+    alike: dict[tuple[str, ...], list[str]] = {}
     for cell in dict.fromkeys(used):
-        pages.setdefault(made[cell].page, []).append(cell)
-    for name, cells in pages.items():
+        told = [facts(made[cell]).get(name, "–") for name in ("corpus", "commit", "duration")]
+        alike.setdefault((made[cell].page, *told), []).append(cell)
+    for (name, *told), cells in alike.items():
         links = ", ".join(f"[{cell.removeprefix(f'cell-{name}-')}](#{cell})" for cell in cells)
-        told = [provenance(name, build).get(fact, "–") for fact in ("corpus", "commit", "duration")]
         lines.append(f"| {{doc}}`{name}` | {links} | {' | '.join(told)} |")
-    files = dict.fromkeys(file for name in pages for file in rows_of(name, build))
-    return "\n".join([text.rstrip(), "", HEADING, "", *lines, "", _rows_line(list(files))])
+    rows = {each.path: each for cell in used for each in made[cell].rows}
+    return "\n".join([text.rstrip(), "", HEADING, "", *lines, "", _rows_line(list(rows.values()))])
+
+
+def _glued_by(found: re.Match, glued: Mapping[tuple[str, str], str], page: str) -> str:
+    key = found["page"], found["key"]
+    if key not in glued:
+        raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
+    return glued[key]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -465,6 +464,7 @@ def main(arguments: list[str] | None = None) -> int:
     staging.add_argument("build", help="_build/<profile>")
     staging.add_argument("pages", nargs="+", help="book/*.ipynb and book/*.md")
     staging.add_argument("--into", required=True, metavar="FOLDER")
+    staging.add_argument("--paper", metavar="FOLDER", help="result files of the paper run")
     trimming = commands.add_parser("trim", help="remove from a rendered book what no page loads")
     trimming.add_argument("folder")
     trimming.add_argument("sources", nargs="*", help="book/*.ipynb")
@@ -475,7 +475,8 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             pages = [Path(page) for page in options.pages]
             notebooks = [page.stem for page in pages if page.suffix == ".ipynb"]
-            stage(options.build, options.into, notebooks=notebooks, prose=[page for page in pages if page.suffix == ".md"])
+            prose = [page for page in pages if page.suffix == ".md"]
+            stage(options.build, options.into, notebooks=notebooks, prose=prose, paper=options.paper)
     except (ParameterError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
