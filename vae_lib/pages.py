@@ -117,17 +117,17 @@ def stage(
     stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
     made: dict[str, Made] = {}
     figures: dict[str, Figure] = {}
+    (into / "book").mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         parameters = _parameters(build / "params" / f"{name}.json")
-        own = [built[each] for each in ([name] if name in built else parameters.get("notebooks", [])) if each in built]
+        read = [name] if name in built else parameters.get("notebooks", [])
+        own = [built[each] for each in read if each in built]
+        kept = [stored[each] for each in read if each in stored]
         cells = []
         for cell in document.cells:
             if cell.cell_type == "code":
-                tags = cell.metadata.get("tags", [])
-                rows = list(stored.values()) if "rows:paper" in tags else []
-                rows += own if not rows or "rows:build" in tags else []
                 shown = _prepare_outputs(cell, name, into / DOWNLOADS)
-                shown = shown._replace(rows=tuple(rows), parameters=parameters)
+                shown = shown._replace(rows=_rows_behind(cell, own, kept), parameters=parameters)
                 made[shown.anchor] = shown
                 figures |= _named_figure(cell, shown.anchor)
                 cells += [nbformat.v4.new_markdown_cell(f"({shown.anchor})=", id=f"{cell['id']}-anchor"), cell]
@@ -139,7 +139,6 @@ def stage(
         if own:
             cells.append(nbformat.v4.new_markdown_cell(_rows_line(own), id="rows"))
         document.cells = cells
-        (into / "book").mkdir(parents=True, exist_ok=True)
         nbformat.write(document, into / "book" / f"{name}.ipynb")
     for path in map(Path, prose):
         text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, figures, made, into / "book")
@@ -216,14 +215,17 @@ def table_cells(text: str) -> list[list[list[str]]]:
     return tables
 
 
-def with_headers(text: str) -> str:
-    """Say of each header cell of the tables in a piece of HTML whether it heads a column or a line.
+def accessible(text: str) -> str:
+    """Make the tables in a piece of HTML readable by ear and by keyboard.
 
-    A header cell without text heads nothing and becomes an ordinary one.
+    Each header cell says whether it heads a column or a line; one without text heads nothing and becomes an ordinary
+    cell. Each table gets a box of its own, which the theme of the book lets scroll and take the focus.
     """
     from bs4 import BeautifulSoup
 
     document = BeautifulSoup(text, "html.parser")
+    for table in document.find_all("table"):
+        table.wrap(document.new_tag("div", attrs={"class": "pst-scrollable-table-container"}))
     for cell in document.select("table th"):
         if not cell.get_text().replace("\xa0", " ").strip():
             cell.name = "td"
@@ -319,6 +321,13 @@ def _shows(cell: Mapping) -> bool:
     return not hidden and any("scrapbook" not in output.get("metadata", {}) for output in cell.outputs)
 
 
+def _rows_behind(cell: Mapping, own: Sequence[Rows], kept: Sequence[Rows]) -> tuple[Rows, ...]:
+    tags = cell.metadata.get("tags", [])
+    if "rows:paper" not in tags or not kept:
+        return tuple(own)
+    return (*own, *kept) if "rows:build" in tags else tuple(kept)
+
+
 def _prepare_outputs(cell: dict, page: str, folder: Path) -> Made:
     """Write the tables and figures of a cell to `folder`, and make them accessible where they stand."""
     figure = cell.metadata.get("mystnb", {}).get("figure", {})
@@ -328,7 +337,7 @@ def _prepare_outputs(cell: dict, page: str, folder: Path) -> Made:
         data = output.get("data", {})
         for kind in ("text/html", f"{RECORD}text/html"):
             if "<table" in data.get(kind, ""):
-                data[kind] = with_headers(data[kind])
+                data[kind] = accessible(data[kind])
         drawn = data.pop("image/svg+xml", None)
         data.pop(f"{RECORD}image/svg+xml", None)  # the page of prose that shows it takes the PNG as well
         if "scrapbook" in output.get("metadata", {}):
@@ -381,11 +390,12 @@ def _numbered(downloads: Sequence[Download]) -> Iterable[tuple[int, Download]]:
 
 
 def _rows_links(rows: Sequence[Rows]) -> str:
-    return "; ".join(
-        f'{f"{each.path.removeprefix('results/')}: " if len(rows) > 1 else ""}<a href="../{each.path}.csv" download>CSV</a>, '
+    links = {
+        each.path.removeprefix("results/"): f'<a href="../{each.path}.csv" download>CSV</a>, '
         f'<a href="../{each.path}.json" download>JSON</a>'
         for each in rows
-    )
+    }
+    return "; ".join(f"{name}: {files}" if len(links) > 1 else files for name, files in links.items())
 
 
 def _rows_line(rows: Sequence[Rows]) -> str:
