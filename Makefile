@@ -37,9 +37,11 @@ PROSE := $(wildcard $(PAGES:=.md))
 STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
-LIBRARY := $(wildcard vae_lib/*.py)
+# What makes pages of executed notebooks: no result depends on it.
+RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py)
+LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py))
 # What the reference pages are generated from while they are rendered.
-REFERENCE := $(LIBRARY) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
+REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup data embed book render paper-results test lab bench lock references clean
@@ -82,8 +84,7 @@ $(PARAMETERS): $(BUILD)/params/.resolved
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
 	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
-	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) \
-	  $(if $(filter paper,$(PROFILE)),--vector)
+	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector
 .PRECIOUS: $(EXECUTED)
 
 # The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
@@ -103,12 +104,13 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml _toc
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
-	@cp $(EXECUTED) $(BUILD)/stage/book/
+	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \
 	  echo "error: the book was not rendered; the last one is as it was. From $(BUILD)/render.log:" >&2; \
 	  grep -E 'WARNING|ERROR|Error:|rror in' $(BUILD)/render.log >&2 || tail -n 12 $(BUILD)/render.log >&2; exit 1; }
+	@$(BIN)/python -m vae_lib.pages trim $(BUILD)/rendered/_build/html $(NOTEBOOKS)
 	@touch -r $(BUILD)/stage $(BUILD)/rendered/_build/html/index.html
 	@rm -rf $(BUILD)/replaced
 	@if test -e $(HTML); then mv $(HTML) $(BUILD)/replaced; fi

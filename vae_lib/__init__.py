@@ -2,7 +2,7 @@
 
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
-    reference
+    reference | pages
     execute
     report | plots
     train  | cluster | disentangle

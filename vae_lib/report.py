@@ -26,6 +26,7 @@ from vae_lib.metrics import Comparison, Score
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = ROOT / "paper" / "results"
 """Where the rows that the article prints are kept."""
+PUBLISHED = ROOT / "paper" / "published.csv"
 
 MEASURES = (
     metrics.METRICS
@@ -333,6 +334,11 @@ def stored() -> pd.DataFrame:
     if not any(PAPER.glob("*.json")):
         return pd.DataFrame(columns=list(COLUMNS))
     return collect(source=PAPER)[0]
+
+
+def published() -> pd.DataFrame:
+    """Figures that the original project published: a row per method, named as in result rows, a column per metric."""
+    return pd.read_csv(PUBLISHED, index_col="model").rename_axis(None)
 
 
 def score(row: pd.Series) -> Score:
