@@ -101,7 +101,7 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READ
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
-	@cp $(EXECUTED) $(BUILD)/stage/book/
+	@$(BIN)/python -m vae_lib.execute stage $(EXECUTED) --into $(BUILD)/stage/book
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \

@@ -2,11 +2,13 @@
 
 ``python -m vae_lib.execute resolve`` checks a profile (``book/params/*.yaml``) against the ``parameters`` cells of all
 notebooks, before any kernel starts, and writes one file of effective parameters per notebook.
-``python -m vae_lib.execute run`` folds such a file into the notebook and executes it.
+``python -m vae_lib.execute run`` folds such a file into the notebook and executes it, ``stage`` copies what came out to
+where Sphinx reads it, and ``keep`` copies results and figures to where the article reads them.
 """
 
 import argparse
 import ast
+import base64
 import difflib
 import json
 import math
@@ -18,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -28,6 +31,8 @@ from vae_lib.checks import ParameterError
 
 EVERY_NOTEBOOK = "all"  # the key of a profile whose parameters go to every notebook
 DRAWN_TWICE = ("--InlineBackend.figure_formats=svg", "--InlineBackend.figure_formats=png")  # what a kernel takes
+MEDIA = {"audio/mpeg": "mp3", "image/png": "png"}  # what becomes a file of the book, and its suffix
+EMBEDDED = re.compile(rf"data:(?P<kind>{'|'.join(MEDIA)});base64,(?P<content>[A-Za-z0-9+/=]+)")
 SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -376,6 +381,47 @@ def execute(
     return output
 
 
+def stage(executed: Iterable[Path | str], folder: Path | str) -> list[Path]:
+    """Copy executed notebooks to the folder that Sphinx reads, and put what pages load beside them.
+
+    Sounds and images within HTML outputs become files, which a browser fetches when they are wanted: a notebook holds
+    all that it shows, a page need not. Plotly's script is that of the installed package.
+
+    Parameters
+    ----------
+    executed : iterable of path
+    folder : path
+        What it holds in ``_html`` is ``_static`` in the book.
+
+    Returns
+    -------
+    list of Path
+        The copies.
+    """
+    import nbformat
+
+    folder, copies = Path(folder), []
+    static = folder / "_html"
+    (static / "media").mkdir(parents=True, exist_ok=True)
+
+    def as_file(found: re.Match) -> str:
+        content = base64.b64decode(found["content"])
+        name = f"media/{store.content_hash(found['content'])[:16]}.{MEDIA[found['kind']]}"
+        (static / name).write_bytes(content)
+        return f"../_static/{name}"
+
+    for path in map(Path, executed):
+        document = nbformat.read(path, as_version=4)
+        for output in (output for cell in document.cells for output in cell.get("outputs", [])):
+            if "text/html" in output.get("data", {}):
+                output["data"]["text/html"] = EMBEDDED.sub(as_file, output["data"]["text/html"])
+        nbformat.write(document, folder / path.name)
+        copies.append(folder / path.name)
+    with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:
+        shutil.copyfile(script, static / "plotly.min.js")
+    return copies
+
+
 def keep(build: Path | str, folder: Path | str) -> list[Path]:
     """Copy what a build found to a folder of the project: its result files, and its named figures as ``figures/*.svg``.
 
@@ -558,7 +604,7 @@ class Progress:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run ``resolve``, ``run`` or ``keep``; return 0, 1: a notebook failed, 2: bad input, 130: interrupted."""
+    """Run a command; return 0, 1: a notebook failed, 2: bad input, 130: interrupted."""
     parser = argparse.ArgumentParser(prog="python -m vae_lib.execute", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     resolving = commands.add_parser("resolve", help="write the effective parameters of each notebook")
@@ -572,6 +618,9 @@ def main(arguments: list[str] | None = None) -> int:
     running.add_argument("--newer", default="", metavar="FILES", help="what is newer than the last execution")
     running.add_argument("--parallel", action="store_true", help="other notebooks write to the same terminal")
     running.add_argument("--vector", action="store_true", help="draw figures as SVG too, for print")
+    staging = commands.add_parser("stage", help="copy executed notebooks to where Sphinx reads them")
+    staging.add_argument("executed", nargs="*")
+    staging.add_argument("--into", required=True, metavar="FOLDER")
     keeping = commands.add_parser("keep", help="copy results and figures of a build")
     keeping.add_argument("build")
     keeping.add_argument("--into", required=True, metavar="FOLDER")
@@ -583,6 +632,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "resolve":
             write_effective(resolve(options.profile, options.notebooks), options.into)
+        elif options.command == "stage":
+            stage(options.executed, options.into)
         elif options.command == "keep":
             print(f"{len(keep(options.build, options.into))} files written to {options.into}")
         else:
