@@ -33,6 +33,7 @@ EVERY_NOTEBOOK = "all"  # the key of a profile whose parameters go to every note
 DRAWN_TWICE = ("--InlineBackend.figure_formats=svg", "--InlineBackend.figure_formats=png")  # what a kernel takes
 MEDIA = {"audio/mpeg": "mp3", "image/png": "png"}  # what becomes a file of the book, and its suffix
 EMBEDDED = re.compile(rf"data:(?P<kind>{'|'.join(MEDIA)});base64,(?P<content>[A-Za-z0-9+/=]+)")
+PLOTLY = "application/vnd.plotly.v1+json"  # what JupyterLab shows of a map; a page shows its HTML
 SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
 
 
@@ -413,8 +414,10 @@ def stage(executed: Iterable[Path | str], folder: Path | str) -> list[Path]:
     for path in map(Path, executed):
         document = nbformat.read(path, as_version=4)
         for output in (output for cell in document.cells for output in cell.get("outputs", [])):
-            if "text/html" in output.get("data", {}):
-                output["data"]["text/html"] = EMBEDDED.sub(as_file, output["data"]["text/html"])
+            data = output.get("data", {})
+            if "text/html" in data:
+                data["text/html"] = EMBEDDED.sub(as_file, data["text/html"])
+            data.pop(PLOTLY, None)
         nbformat.write(document, folder / path.name)
         copies.append(folder / path.name)
     with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:

@@ -102,9 +102,18 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
     ------
     ParameterError
         If there is no view, or one has not a point in the plane and a group for every track.
+
+    Examples
+    --------
+    >>> tracks = pd.DataFrame({"title": ["A", "B"], "genre": ["pop", "rock"]}, index=["a", "b"])
+    >>> view = View(np.array([[0.0, 1.0], [2.0, 3.0]]), tracks["genre"], "genre")
+    >>> figure = latent_map({"PCA, by genre": view}, tracks)
+    >>> [(trace.name, trace.x, trace.text) for trace in figure.data]
+    [('pop', (0.0,), ('<b>A</b><br>genre: pop',)), ('rock', (2.0,), ('<b>B</b><br>genre: rock',))]
     """
     if not views:
         raise checks.ParameterError("views must have at least one view, got none")
+    # A trace per view and group, and per view what its entry of the menu changes.
     figure, traces, frames = go.Figure(), [], {}
     for title, view in views.items():
         points = checks.matrix(view.points, f"the points of {title!r}", rows=len(tracks))
@@ -113,14 +122,14 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
         checks.labels(view.groups, f"the groups of {title!r}", length=len(tracks))
         traces += [(title, trace) for trace in _traces(view._replace(points=points), tracks)]
         pad = MARGIN * (np.ptp(points, axis=0) + 1e-9)
-        x, y = zip(_short(points.min(axis=0) - pad), _short(points.max(axis=0) + pad), strict=True)
-        frames[title] = {"legend.title.text": html.escape(view.by), "xaxis.range": x, "yaxis.range": y}
+        x, y = (_short(ends) for ends in zip(points.min(axis=0) - pad, points.max(axis=0) + pad, strict=True))
+        frames[title] = {"legend.title.text": _escape(view.by), "xaxis.range": x, "yaxis.range": y}
     first = next(iter(views))
     for title, trace in traces:
         figure.add_trace(trace.update(visible=title == first))
     buttons = [
         {
-            "label": html.escape(title),
+            "label": _escape(title),
             "method": "update",
             "args": [{"visible": [of == title for of, _ in traces]}, frame],
         }
@@ -155,7 +164,7 @@ def _traces(view: View, tracks: pd.DataFrame) -> list[go.Scatter]:
         if len(chosen):
             x, y = (_short(column) for column in view.points[chosen].T)
             text = [told[at] for at in chosen]
-            name = html.escape(str(group))
+            name = _escape(str(group))
             traces.append(go.Scatter(x=x, y=y, mode="markers", name=name, marker=marker, text=text, hoverinfo="text"))
     return traces
 
@@ -167,15 +176,20 @@ def _told(tracks: pd.DataFrame, clusters: Sequence | None) -> list[str]:
     texts = []
     for place, (track_id, title) in enumerate(titles.items()):
         lines = textwrap.wrap(str(title), LINE) if pd.notna(title) else []
-        lines = [f"<b>{html.escape(line)}</b>" for line in lines or [str(track_id)]]
+        lines = [f"<b>{_escape(line)}</b>" for line in lines or [str(track_id)]]
         for name in known:
             value = tracks[name].iloc[place]
             fact = f"{name}: {value if pd.notna(value) else 'unknown'}"
-            lines += map(html.escape, textwrap.wrap(fact, LINE))
+            lines += map(_escape, textwrap.wrap(fact, LINE))
         if clusters is not None:
-            lines.append(html.escape(f"cluster: {clusters[place]}"))
+            lines.append(_escape(f"cluster: {clusters[place]}"))
         texts.append("<br>".join(lines))
     return texts
+
+
+def _escape(text: str) -> str:
+    """Plain text for plotly, which reads some HTML but leaves escaped quotation marks as they are."""
+    return html.escape(text, quote=False)
 
 
 def _short(values: np.ndarray) -> list[float]:
@@ -288,7 +302,7 @@ def _sprite(images: np.ndarray) -> str:
     return b64encode(png.getvalue()).decode()
 
 
-def players(signals: Mapping[str, np.ndarray], *, sample_rate: int, label: str) -> HTML:
+def players(signals: Mapping[str, np.ndarray], *, sample_rate: int, label: str, across: int = 2) -> HTML:
     """Give players for several signals side by side, each with what one hears below it, as from ``report.player``.
 
     Parameters
@@ -299,8 +313,12 @@ def players(signals: Mapping[str, np.ndarray], *, sample_rate: int, label: str) 
         In Hz.
     label : str
         What the signals have to do with each other, for screen readers.
+    across : int
+        How many stand in a line where the page is wide enough.
     """
     if not signals:
         raise checks.ParameterError("signals must have at least one signal, got none")
+    checks.count(across, "across")
     each = (report.player(y, sample_rate=sample_rate, caption=caption).data for caption, y in signals.items())
-    return HTML(f'<div class="live-players" role="group" aria-label="{html.escape(label)}">{"".join(each)}</div>')
+    opening = f'<div class="live-players" role="group" aria-label="{html.escape(label)}" style="--across: {across}">'
+    return HTML(f"{opening}{''.join(each)}</div>")

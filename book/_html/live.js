@@ -45,7 +45,8 @@
         icon.setAttribute("viewBox", "-8 -8 16 16");
         icon.append(mark);
         const { name, x } = plot.data[index];
-        return [box, element("label", {}, box, icon, new DOMParser().parseFromString(`${name} (${x.length})`, "text/html").body.textContent)];
+        const label = element("span", { innerHTML: `${name} (${x.length})` }); // names come escaped, as plotly wants them
+        return [box, element("label", {}, box, icon, label)];
       });
       const all = element("button", { type: "button", textContent: "all or none" });
       all.onclick = () => {
