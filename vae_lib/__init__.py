@@ -3,12 +3,12 @@
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
     reference | pages
-    execute
+    execute | interactive
     report | plots
     train  | cluster | disentangle
     models
     networks
-    elbo   | metrics | features | lyrics
+    elbo   | metrics | features | lyrics | sound
     corpus | frames | inputs | checkpoint
     download | manifest | synth
     store  | audio | scaling

@@ -2,7 +2,8 @@
 
 ``python -m vae_lib.execute resolve`` checks a profile (``book/params/*.yaml``) against the ``parameters`` cells of all
 notebooks, before any kernel starts, and writes one file of effective parameters per notebook.
-``python -m vae_lib.execute run`` folds such a file into the notebook and executes it.
+``python -m vae_lib.execute run`` folds such a file into the notebook and executes it, and ``keep`` copies results and
+figures to where the article reads them.
 """
 
 import argparse
@@ -591,7 +592,7 @@ class Progress:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run ``resolve``, ``run`` or ``keep``; return 0, 1: a notebook failed, 2: bad input, 130: interrupted."""
+    """Run a command; return 0, 1: a notebook failed, 2: bad input, 130: interrupted."""
     parser = argparse.ArgumentParser(prog="python -m vae_lib.execute", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     resolving = commands.add_parser("resolve", help="write the effective parameters of each notebook")

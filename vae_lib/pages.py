@@ -2,7 +2,8 @@
 
 ``python -m vae_lib.pages stage`` copies the executed notebooks and the prose to the tree that Sphinx reads. Every shown
 table and figure gets a mark there that opens and says what it was computed from, every code cell an anchor, every glued
-number a link to the cell that it comes from; tables are written as CSV, figures as SVG, result files as JSON and CSV.
+number a link to the cell that it comes from; tables are written as CSV, figures as SVG, result files as JSON and CSV,
+sounds and images within HTML as files that a browser fetches when they are wanted.
 Notebooks as executed are read and not changed.
 ``python -m vae_lib.pages trim`` takes out of the rendered book what no page loads.
 """
@@ -18,6 +19,7 @@ import shutil
 import sys
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,8 +29,11 @@ DOWNLOADS = "extra"  # in the staged tree; html_extra_path of _config.yml puts w
 HEADING = "## Where these numbers come from"
 LARGEST_SVG = 1_500_000  # bytes; a figure of more is a cloud of points, for which the PNG has to do
 RECORD = "application/papermill.record/"  # what glue puts before the type of a value that a cell does not show
+MEDIA = {"audio/mpeg": "mp3", "image/png": "png"}  # what becomes a file of the book, and its suffix
+PLOTLY = "application/vnd.plotly.v1+json"  # what JupyterLab shows of a map; a page shows its HTML
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what the pages load of it, or may
 
+_EMBEDDED = re.compile(rf"data:(?P<kind>{'|'.join(MEDIA)});base64,(?P<content>[A-Za-z0-9+/=]+)")
 _NUMBER = re.compile(r"\{glue:text\}`(?P<page>[\w-]+)\.ipynb::(?P<key>[\w-]+)(:[^`]*)?`")
 _GLUED = re.compile(r"^```\{glue:any\} *(?P<key>[\w-]+)\n:doc: *(?P<page>[\w-]+)\.ipynb\n```$", re.MULTILINE)
 _FIGURE = re.compile(r"^```\{figure\} *figures/(?P<name>[\w-]+)\.png\n(?P<rest>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -117,7 +122,10 @@ def stage(
     stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
     made: dict[str, Made] = {}
     figures: dict[str, Figure] = {}
-    (into / "book").mkdir(parents=True, exist_ok=True)
+    static = into / "book/_html"  # what it holds is _static in the book
+    static.mkdir(parents=True, exist_ok=True)
+    with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:
+        shutil.copyfile(script, static / script.name)
     for name, document in documents.items():
         parameters = _parameters(build / "params" / f"{name}.json")
         read = [name] if name in built else parameters.get("notebooks", [])
@@ -126,6 +134,10 @@ def stage(
         cells = []
         for cell in document.cells:
             if cell.cell_type == "code":
+                for output in cell.outputs:
+                    output.get("data", {}).pop(PLOTLY, None)
+                    if "text/html" in output.get("data", {}):
+                        output.data["text/html"] = as_files(output.data["text/html"], static)
                 shown = _prepare_outputs(cell, name, into / DOWNLOADS)
                 shown = shown._replace(rows=_rows_behind(cell, own, kept), parameters=parameters)
                 made[shown.anchor] = shown
@@ -233,6 +245,27 @@ def accessible(text: str) -> str:
             group = "group" if int(cell.get("colspan" if cell.find_parent("thead") else "rowspan", 1)) > 1 else ""
             cell["scope"] = ("col" if cell.find_parent("thead") else "row") + group
     return str(document)
+
+
+def as_files(text: str, static: Path | str) -> str:
+    """Write the sounds and images that a piece of HTML holds to files, and give HTML that loads them.
+
+    Parameters
+    ----------
+    text : str
+    static : path
+        The folder of a staged book whose content is ``_static`` in the rendered one.
+    """
+    folder = Path(static) / "media"
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def as_file(found: re.Match) -> str:
+        content = b64decode(found["content"])
+        name = f"{hashlib.sha256(content).hexdigest()[:16]}.{MEDIA[found['kind']]}"
+        (folder / name).write_bytes(content)
+        return f"../_static/media/{name}"
+
+    return _EMBEDDED.sub(as_file, text)
 
 
 def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> int:

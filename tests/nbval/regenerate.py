@@ -1,6 +1,7 @@
 """Take the executed smoke notebooks as references for nbval, and their result rows: ``make references``.
 
-Images are left out: nbval does not compare them, and each would be half a megabyte in the history.
+Images are left out, and so are sounds and maps, which stand in cells whose outputs are not compared: nbval does not
+look at them, and each would be up to half a megabyte in the history.
 """
 
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from vae_lib import report
+from vae_lib import pages, report
 
 HERE = Path(__file__).resolve().parent
 EXECUTED = HERE.parents[1] / "_build/smoke/executed"
@@ -28,8 +29,9 @@ def main() -> None:
     for path in sorted(EXECUTED.glob("*.ipynb")):
         document = nbformat.read(path, as_version=4)
         for cell in document.cells:
+            ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
             for output in cell.get("outputs", []):
-                for kind in ("image/png", "image/jpeg"):
+                for kind in ("image/png", "image/jpeg", *(("text/html", pages.PLOTLY) if ignored else ())):
                     output.get("data", {}).pop(kind, None)
         nbformat.write(document, HERE / path.name)
         print(f"tests/nbval/{path.name}")
