@@ -2,7 +2,8 @@
 
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
-    execute
+    vary
+    execute | compare
     report | plots
     train  | cluster | disentangle
     models
