@@ -154,8 +154,9 @@ references: $(READY)  ## regenerate the nbval references from the smoke book
 	@$(MAKE) --no-print-directory book PROFILE=smoke
 	@$(BIN)/python tests/nbval/regenerate.py
 
+# What it saves has no outputs: the sources stay as clean as they were.
 lab: $(READY)  ## open the clean notebooks in JupyterLab
-	@$(BIN)/jupyter lab book
+	@$(BIN)/jupyter lab book --ContentsManager.pre_save_hook=vae_lib.execute.clear_outputs $(LAB)
 
 data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
 	@$(BIN)/python -m vae_lib.download $(CORPUS)

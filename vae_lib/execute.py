@@ -441,6 +441,18 @@ def _take_rows(build: Path, base: Path, name: str) -> None:
             shutil.copyfile(rows, temporary)
 
 
+def clear_outputs(model: dict, **_: object) -> None:
+    """Drop the outputs of a notebook that is being saved: the hook of ``make lab``, by which sources stay clean."""
+    if model["type"] == "notebook":
+        model["content"]["metadata"] = {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+        for cell in model["content"]["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
+
+
 def keep(build: Path | str, folder: Path | str) -> list[Path]:
     """Copy what a build found to a folder of the project: its result files, and its named figures as ``figures/*.svg``.
 

@@ -1,7 +1,7 @@
 """Variations: a profile with a few other values, as a build of its own beside that of the profile.
 
-``python -m vae_lib.vary`` is what ``make book P="beta=8"`` calls first. It checks the changes against the ``parameters``
-cells of all notebooks, writes the profile of the variation into its build and prints the name of that build.
+``python -m vae_lib.vary`` is what ``make book P="beta=8"`` calls first. It checks the changes against the
+``parameters`` cells of all notebooks, writes the profile of the variation into its build and prints the build's name.
 """
 
 import argparse
@@ -129,7 +129,9 @@ def vary(profile: Path | str, notebooks: Iterable[Path | str], changes: str) -> 
             sections[notebook] = sections.get(notebook, {}) | new
             changed.append(notebook)
     listed = html.escape(", ".join(f"{key} = {value}" for key, value in told.items()))
-    pages = f"Changed: {', '.join(changed)} and what reads their rows" if changed else "Nothing differs from that build"
+    pages = (
+        f"Changed: {', '.join(changed)} and the pages that read them" if changed else "Nothing differs from that build"
+    )
     return Variation(name, sections, f"Variation of the {base} build: <strong>{listed}</strong>. {pages}.")
 
 
