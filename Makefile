@@ -28,8 +28,15 @@ endif
 
 BIN := .venv/bin
 READY := .venv/.ready
-BUILD := _build/$(PROFILE)
-HTML := $(if $(filter book,$(PROFILE)),_build/html,$(BUILD)/html)
+# A variation, `make book P="beta=8"`, is a profile of its own: vae_lib/vary.py names it and writes it into its build.
+BUILD := _build/$(or $(VARIATION),$(PROFILE))
+VALUES := $(if $(VARIATION),$(BUILD)/profile.yaml,book/params/$(PROFILE).yaml)
+HTML := $(if $(filter _build/book,$(BUILD)),_build/html,$(BUILD)/html)
+ifneq ($(strip $(P)),)
+ifneq ($(filter-out book render,$(MAKECMDGOALS)),)
+$(error P="$(P)" is for make book and make render, not for: $(filter-out book render,$(MAKECMDGOALS)))
+endif
+endif
 
 PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' _toc.yml)
 NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
@@ -38,19 +45,20 @@ STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 # What makes pages of executed notebooks: no result depends on it.
-RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py)
+RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py vae_lib/vary.py vae_lib/compare.py)
 LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py))
 # What the reference pages are generated from while they are rendered.
 REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data embed book render paper-results test lab bench lock references clean
+.PHONY: help setup data embed book render compare paper-results test lab bench lock references clean
 .SUFFIXES:
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
 	@echo
 	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), make -j2: notebooks side by side"
+	@echo "P=\"beta=8 easy.seeds=3\" with book or render: a variation, in a build of its own"
 
 setup: $(READY)  ## create .venv with the pinned packages (the other targets do it when it is missing)
 
@@ -69,22 +77,32 @@ $(READY): .venv/.locked pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+ifneq ($(strip $(P)),)
+book render: $(READY)
+	@variation=$$($(BIN)/python -m vae_lib.vary book/params/$(PROFILE).yaml $(NOTEBOOKS) --set "$$P") && \
+	  $(MAKE) --no-print-directory $@ P= VARIATION="$$variation"
+else
 book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
 	@echo "$< is up to date"
 
+render:  ## render the prose again without executing a notebook that has been executed before
+	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
+endif
+
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
 # when it differs, so a change re-executes the notebooks whose own parameters changed.
-$(BUILD)/params/.resolved: book/params/$(PROFILE).yaml $(NOTEBOOKS) _toc.yml vae_lib/execute.py | $(READY)
+$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) _toc.yml vae_lib/execute.py | $(READY)
 	@$(BIN)/python -m vae_lib.execute resolve $< $(NOTEBOOKS) --into $(@D)
 	@touch $@
 
 $(PARAMETERS): $(BUILD)/params/.resolved
-	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve book/params/$(PROFILE).yaml $(NOTEBOOKS) --into $(@D)
+	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve $(VALUES) $(NOTEBOOKS) --into $(@D)
 
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
 	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
-	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector
+	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector \
+	  $(if $(VARIATION),--base _build/$(PROFILE) --needs "$^")
 .PRECIOUS: $(EXECUTED)
 
 # The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
@@ -98,13 +116,16 @@ $(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
 # The page of results reads the rows that the other pages wrote, and those of the article.
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 
+# A variation says on every page that it is one: its notice goes under `html:` of the configuration.
+NOTICE := $(wildcard $(BUILD)/notice.yml)
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
-$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml _toc.yml | $(READY)
+$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml _toc.yml $(NOTICE) | $(READY)
 	@echo "rendering $(words $(PAGES)) pages"
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
 	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
+	@$(if $(NOTICE),sed '/^html:/r $(NOTICE)' _config.yml > $(BUILD)/stage/_config.yml)
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \
@@ -118,8 +139,8 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml _toc
 	@rm -rf $(BUILD)/replaced $(BUILD)/rendered
 .PRECIOUS: $(HTML)/index.html
 
-render:  ## render the prose again without executing a notebook that has been executed before
-	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
+compare: $(READY)  ## two runs side by side: make compare A=book B=book+beta=8 METRIC=ari
+	@$(BIN)/python -m vae_lib.compare "$(A)" "$(B)" $(if $(METRIC),--metric "$(METRIC)")
 
 # A recipe of its own, so that the profile is that of the article whatever PROFILE says.
 paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results
@@ -138,8 +159,9 @@ references: $(READY)  ## regenerate the nbval references from the smoke book
 	@$(MAKE) --no-print-directory book PROFILE=smoke
 	@$(BIN)/python tests/nbval/regenerate.py
 
+# What it saves has no outputs: the sources stay as clean as they were.
 lab: $(READY)  ## open the clean notebooks in JupyterLab
-	@$(BIN)/jupyter lab book
+	@$(BIN)/jupyter lab book --ContentsManager.pre_save_hook=vae_lib.execute.clear_outputs $(LAB)
 
 data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
 	@$(BIN)/python -m vae_lib.download $(CORPUS)

@@ -2,8 +2,8 @@
 
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
-    reference | pages
-    execute | interactive
+    reference | pages | vary
+    execute | interactive | compare
     report | plots
     train  | cluster | disentangle
     models

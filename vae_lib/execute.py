@@ -9,6 +9,7 @@ figures to where the article reads them.
 import argparse
 import ast
 import difflib
+import filecmp
 import json
 import math
 import os
@@ -28,6 +29,7 @@ from vae_lib import store
 from vae_lib.checks import ParameterError
 
 EVERY_NOTEBOOK = "all"  # the key of a profile whose parameters go to every notebook
+BUILD_NAME = "profile"  # the parameter that says which build the rows go to, and changes none of them
 DRAWN_TWICE = ("--InlineBackend.figure_formats=svg", "--InlineBackend.figure_formats=png")  # what a kernel takes
 SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
 
@@ -239,12 +241,13 @@ def check(values: Mapping[str, object], parameters: Mapping[str, Parameter], nam
     checked = {}
     for key, value in values.items():
         if key not in parameters:
-            raise ParameterError(f"{name} has no parameter {_unknown(key, parameters)}")
+            raise ParameterError(f"{name} has no parameter {unknown(key, parameters)}")
         checked[key] = _convert(value, parameters[key].kind, f"{name}.{key}")
     return checked
 
 
-def _unknown(key: object, known: Iterable[str]) -> str:
+def unknown(key: object, known: Iterable[str]) -> str:
+    """Name what is unknown in a message, and the closest of what is known, or all of it."""
     known = list(known)
     close = difflib.get_close_matches(str(key), known, n=1)
     return f"{key!r}" + (f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known) or 'none'}")
@@ -311,7 +314,7 @@ def resolve(profile: Path | str, notebooks: Iterable[Path | str]) -> dict[str, d
     parameters = {Path(notebook).stem: read_parameters(notebook) for notebook in notebooks}
     for section in sections:
         if section not in parameters and section != EVERY_NOTEBOOK:
-            raise ParameterError(f"{profile} has a section for no notebook: {_unknown(section, parameters)}")
+            raise ParameterError(f"{profile} has a section for no notebook: {unknown(section, parameters)}")
     effective = {}
     for name, known in parameters.items():
         effective[name] = {key: parameter.default for key, parameter in known.items()}
@@ -331,12 +334,18 @@ def write_effective(effective: Mapping[str, Mapping[str, object]], folder: Path 
     written = []
     for name, values in effective.items():
         path = Path(folder) / f"{name}.json"
-        text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-        if not path.is_file() or path.read_bytes() != text.encode():
-            with store.replacing(path) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+        if write_changed(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n"):
             written.append(path)
     return written
+
+
+def write_changed(path: Path, text: str) -> bool:
+    """Write a file unless it holds this text already; tell whether it was written."""
+    if path.is_file() and path.read_bytes() == text.encode():
+        return False
+    with store.replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return True
 
 
 def execute(
@@ -347,12 +356,15 @@ def execute(
     newer: Iterable[str] = (),
     parallel: bool = False,
     vector: bool = False,
+    base: Path | str | None = None,
+    needs: Iterable[str] = (),
 ) -> Path:
     """Execute a notebook with papermill into ``<build>/executed/``, whole or not at all.
 
     It runs in its own folder, as in JupyterLab, on a copy in ``<build>/running/`` whose parameters cell holds the
     effective values. When it succeeds the copy takes the place of the last one; when it fails it goes to
-    ``<build>/failed/`` and the last good one stays. Where only prose changed, the outputs are kept and nothing runs.
+    ``<build>/failed/`` and the last good one stays. Where only prose changed, the outputs are kept and nothing runs;
+    where another build has executed the same thing, its outputs and rows are taken over.
 
     Parameters
     ----------
@@ -368,6 +380,10 @@ def execute(
         Whether other notebooks run at the same time and write to the same terminal.
     vector : bool
         Whether figures are drawn as SVG too, for print.
+    base : path, optional
+        A build to take over from, see `is_done`.
+    needs : iterable of str
+        All prerequisites, to judge that by.
 
     Returns
     -------
@@ -394,6 +410,10 @@ def execute(
     if last is not None and newer == [str(notebook)] and _code(last) == _code(document):
         _take_outputs(document, last)
         print(f"{notebook.stem}: only prose changed, outputs kept", flush=True)
+    elif base is not None and is_done(notebook.name, build=build, base=base, needs=needs):
+        _take_outputs(document, nbformat.read(Path(base) / "executed" / notebook.name, as_version=4))
+        _take_rows(build, Path(base), notebook.stem)
+        print(f"{notebook.stem}: as in {base}, taken over", flush=True)
     else:
         reason = "never executed" if last is None else _reason(newer)
         rewrite = sys.stdout.isatty() and not parallel
@@ -408,6 +428,63 @@ def execute(
     running.replace(output)
     (build / "failed" / notebook.name).unlink(missing_ok=True)
     return output
+
+
+def is_done(notebook: str, *, build: Path | str, base: Path | str, needs: Iterable[Path | str]) -> bool:
+    """Whether the build `base` has executed what `build` would execute now.
+
+    It has if its execution is newer than every prerequisite; a prerequisite that is part of `build` must moreover be
+    the same in `base`: the parameters but for the name of the build, and the rows of other notebooks.
+
+    Parameters
+    ----------
+    notebook : str
+        File name of the notebook.
+    build, base : path
+        ``_build/<profile>`` of both.
+    needs : iterable of path
+        The prerequisites, as Make knows them.
+    """
+    build, base = Path(build).resolve(), Path(base).resolve()
+    done = base / "executed" / notebook
+    for need in map(Path, needs):
+        if build in need.resolve().parents:
+            mine, need = need, base / need.resolve().relative_to(build)
+            if not need.is_file() or not _same(mine, need):
+                return False
+        if not done.is_file() or need.stat().st_mtime_ns > done.stat().st_mtime_ns:
+            return False
+    return True
+
+
+def _same(mine: Path, other: Path) -> bool:
+    """Whether a file of parameters holds the same, or an executed notebook wrote the same rows."""
+    if mine.suffix == ".json":
+        first, second = (json.loads(path.read_text(encoding="utf-8")) | {BUILD_NAME: ""} for path in (mine, other))
+        return first == second
+    rows, theirs = (path.parents[1] / "results" / f"{path.stem}.json" for path in (mine, other))
+    if not (rows.exists() and theirs.exists()):
+        return not (rows.exists() or theirs.exists())
+    return filecmp.cmp(rows, theirs, shallow=False)
+
+
+def _take_rows(build: Path, base: Path, name: str) -> None:
+    rows = base / "results" / f"{name}.json"
+    if rows.exists():  # a page that reads rows writes none
+        with store.replacing(build / "results" / rows.name) as temporary:
+            shutil.copyfile(rows, temporary)
+
+
+def clear_outputs(model: dict, **_: object) -> None:
+    """Drop the outputs of a notebook that is being saved: the hook of ``make lab``, by which sources stay clean."""
+    if model["type"] == "notebook":
+        model["content"]["metadata"] = {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+        for cell in model["content"]["cells"]:
+            if cell["cell_type"] == "code":
+                cell["outputs"], cell["execution_count"] = [], None
 
 
 def keep(build: Path | str, folder: Path | str) -> list[Path]:
@@ -606,6 +683,8 @@ def main(arguments: list[str] | None = None) -> int:
     running.add_argument("--newer", default="", metavar="FILES", help="what is newer than the last execution")
     running.add_argument("--parallel", action="store_true", help="other notebooks write to the same terminal")
     running.add_argument("--vector", action="store_true", help="draw figures as SVG too, for print")
+    running.add_argument("--base", metavar="FOLDER", help="a build to take over from what is the same there")
+    running.add_argument("--needs", default="", metavar="FILES", help="all prerequisites")
     keeping = commands.add_parser("keep", help="copy results and figures of a build")
     keeping.add_argument("build")
     keeping.add_argument("--into", required=True, metavar="FOLDER")
@@ -627,6 +706,8 @@ def main(arguments: list[str] | None = None) -> int:
                 newer=options.newer.split(),
                 parallel=options.parallel,
                 vector=options.vector,
+                base=options.base,
+                needs=options.needs.split(),
             )
     except ParameterError as error:
         print(f"error: {error}", file=sys.stderr)

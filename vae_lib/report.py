@@ -93,7 +93,7 @@ class Run:
     """
 
     def __init__(self, notebook: str, *, profile: str, **parameters: object) -> None:
-        self.notebook, self.parameters = notebook, parameters
+        self.notebook, self.profile, self.parameters = notebook, profile, parameters
         self.path = results_path(notebook, profile=profile)
         self.started = time.monotonic()
         self._rows: list[dict[str, object]] = []
@@ -402,8 +402,8 @@ def table(
         title = f"{MEASURES[metric].title} {'↑' if MEASURES[metric].greater_is_better else '↓'}"
         for value, name in names.items():
             row = select(rows, **{by: value, "metric": metric})
-            score = f"{_number(row['mean'])} ± {_number(row['sd'])}"
-            cells.setdefault(title, {})[name] = f"{score}\nchance {_number(row['chance'])}\np {_number(row['p_value'])}"
+            score = f"{number(row['mean'])} ± {number(row['sd'])}"
+            cells.setdefault(title, {})[name] = f"{score}\nchance {number(row['chance'])}\np {number(row['p_value'])}"
     return styled(pd.DataFrame(cells, index=list(names.values())), caption=caption)
 
 
@@ -443,10 +443,10 @@ def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float
         lines.append(
             {
                 "metric": MEASURES[claim.metric].title,
-                "difference": _number(claim.difference),
-                "95 % interval": f"{_number(claim.low)} to {_number(claim.high)}",
+                "difference": number(claim.difference),
+                "95 % interval": f"{number(claim.low)} to {number(claim.high)}",
                 "superiority": f"{claim.superiority:.0%}",
-                "p (Holm)": _number(p_value),
+                "p (Holm)": number(p_value),
                 "verdict": verdict,
             }
         )
@@ -585,7 +585,8 @@ def _plain(value: object) -> object:
     return value
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Write a number as tables show it: three digits after the point below ten, one above, a dash for NaN."""
     if np.isnan(value):
         return "–"
     text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"

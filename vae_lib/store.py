@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -95,6 +96,22 @@ def file_sha256(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def plain_name(text: str, *, longest: int = 80) -> str:
+    """Turn a text into a name of a file or folder that needs no quotes in a shell, in Make or in an address.
+
+    Where characters are replaced or cut off, a hash at the end keeps different texts apart.
+
+    Examples
+    --------
+    >>> plain_name("book+beta=8")
+    'book+beta=8'
+    >>> plain_name("book+corpus_name=my songs")
+    'book+corpus_name=my-songs-9692824b'
+    """
+    name = re.sub(r"[^\w.,+=-]+", "-", text, flags=re.ASCII).lstrip(".-")[:longest]
+    return name if name == text else f"{name.rstrip('-')}-{content_hash(text)[:8]}"
 
 
 def content_hash(*parts: object) -> str:
