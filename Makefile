@@ -30,8 +30,27 @@ BIN := .venv/bin
 READY := .venv/.ready
 BUILD := _build/$(PROFILE)
 HTML := $(if $(filter book,$(PROFILE)),_build/html,$(BUILD)/html)
+PARAMS := book/params/$(PROFILE).yaml
+TOC := _toc.yml
 
-PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' _toc.yml)
+# Your own music. MANIFEST and FOLDER name it, and may hold what Make cannot: they are never expanded, and go to the
+# shell through the environment. What is made from them is a build of its own, OWN, with a front of its own.
+YOURS := $(foreach name,MANIFEST FOLDER,$(if $(filter command,$(origin $(name))),$(name)))
+override export MANIFEST := $(if $(filter MANIFEST,$(YOURS)),$(value MANIFEST))
+override export FOLDER := $(if $(filter FOLDER,$(YOURS)),$(value FOLDER))
+ifdef OWN
+BUILD := _build/$(OWN)
+HTML := $(BUILD)/html
+PARAMS := $(BUILD)/profile.yaml
+FRONT := $(BUILD)/front
+TOC := $(FRONT)/_toc.yml
+else ifneq ($(words $(YOURS)),0)
+ifneq ($(words $(YOURS))-$(if $(MANIFEST)$(FOLDER),given),1-given)
+$(error give MANIFEST=songs.csv or FOLDER=folder, one of them, to make a book about your own music)
+endif
+endif
+
+PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))
 NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
 PROSE := $(wildcard $(PAGES:=.md))
 STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
@@ -40,7 +59,7 @@ PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 LIBRARY := $(wildcard vae_lib/*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data embed book render paper-results test lab bench lock references clean
+.PHONY: help setup data embed songs book render paper-results test lab bench lock references clean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -65,17 +84,26 @@ $(READY): .venv/.locked pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+ifeq ($(MANIFEST)$(FOLDER),)
 book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
 	@echo "$< is up to date"
+else
+book: $(READY)
+	@own=$$($(BIN)/python -m vae_lib.own prepare --manifest="$$MANIFEST" --folder="$$FOLDER" --profile=$(PROFILE)) && \
+	  $(MAKE) --no-print-directory book OWN=$$own MANIFEST= FOLDER=
+endif
+
+songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=songs.csv (or FOLDER=folder)
+	@$(BIN)/python -m vae_lib.own songs
 
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
 # when it differs, so a change re-executes the notebooks whose own parameters changed.
-$(BUILD)/params/.resolved: book/params/$(PROFILE).yaml $(NOTEBOOKS) _toc.yml vae_lib/execute.py | $(READY)
+$(BUILD)/params/.resolved: $(PARAMS) $(NOTEBOOKS) $(TOC) vae_lib/execute.py | $(READY)
 	@$(BIN)/python -m vae_lib.execute resolve $< $(NOTEBOOKS) --into $(@D)
 	@touch $@
 
 $(PARAMETERS): $(BUILD)/params/.resolved
-	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve book/params/$(PROFILE).yaml $(NOTEBOOKS) --into $(@D)
+	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve $(PARAMS) $(NOTEBOOKS) --into $(@D)
 
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
@@ -92,15 +120,18 @@ $(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
 $(BUILD)/executed/medium.ipynb: $(wildcard data/songs_en_de/* data/lyrics_bn_en/*)
 $(BUILD)/executed/hard.ipynb: $(wildcard data/songs_en_de/* paper/results/hard.json)
 $(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
+$(addprefix $(BUILD)/executed/,own.ipynb own_clusters.ipynb): $(wildcard $(BUILD)/corpus/* $(BUILD)/skipped.csv)
 # The page of results reads the rows that the other pages wrote, and those of the article.
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
-$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml _toc.yml | $(READY)
+$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml $(TOC) \
+  $(if $(FRONT),$(wildcard $(FRONT)/_config.yml $(FRONT)/book/*)) | $(READY)
 	@echo "rendering $(words $(PAGES)) pages"
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
+	@if test -n "$(FRONT)"; then cp -R $(FRONT)/. $(BUILD)/stage/; fi
 	@cp $(EXECUTED) $(BUILD)/stage/book/
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \

@@ -2,6 +2,7 @@
 
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
+    own
     execute
     report | plots
     train  | cluster | disentangle
