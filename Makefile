@@ -121,6 +121,8 @@ $(BUILD)/executed/medium.ipynb: $(wildcard data/songs_en_de/* data/lyrics_bn_en/
 $(BUILD)/executed/hard.ipynb: $(wildcard data/songs_en_de/* paper/results/hard.json)
 $(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
 $(addprefix $(BUILD)/executed/,own.ipynb own_clusters.ipynb): $(wildcard $(BUILD)/corpus/* $(BUILD)/skipped.csv)
+# One after the other: in the whole book both write the same songs.
+$(BUILD)/executed/own_clusters.ipynb: | $(BUILD)/executed/own.ipynb
 # The page of results reads the rows that the other pages wrote, and those of the article.
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 

@@ -40,14 +40,14 @@ WORKERS = 2  # processes that compute features
 
 #: What one hears, by the column that measures it: what to call it, its unit, and a track that has more or less of it.
 AUDIBLE = {
-    "tempo": ("speed", "BPM", "faster", "slower"),
+    "tempo": ("speed", "beats per minute", "faster", "slower"),
     "rms_mean": ("loudness", "of full scale", "louder", "softer"),
     "spectral_centroid_mean": ("brightness", "Hz", "brighter", "darker"),
-    "flatness_mean": ("noisiness", "of white noise", "noisier", "more tonal"),
+    "flatness_mean": ("noisiness", "where 1 is white noise", "noisier", "more tonal"),
     "onset_strength_mean": ("attack", "dB per frame", "harder in attack", "gentler in attack"),
-    "chroma_stft_mean": ("pitches at once", "of the strongest", "fuller in harmony", "sparser in harmony"),
-    "rms_var": ("change of loudness", "of full scale, squared", "less even in loudness", "more even in loudness"),
-    "spectral_centroid_var": ("change of brightness", "Hz²", "less even in brightness", "more even in brightness"),
+    "chroma_stft_mean": ("harmony", "of 12 pitch classes at once", "fuller in harmony", "sparser in harmony"),
+    "rms_var": ("change of loudness", "", "less even in loudness", "more even in loudness"),
+    "spectral_centroid_var": ("change of brightness", "", "less even in brightness", "more even in brightness"),
 }
 
 
@@ -300,13 +300,14 @@ def extremes(music: Corpus) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per entry of `AUDIBLE`; columns ``least`` and ``most``, escaped for HTML.
+        A row per entry of `AUDIBLE` with a unit; columns ``least`` and ``most``, escaped for HTML.
     """
     names, rows = titles(music.tracks), {}
     for column, (what, unit, _, _) in AUDIBLE.items():
-        values = music.features[column]
-        told = {"least": values.idxmin(), "most": values.idxmax()}
-        rows[what] = {end: f"{names[track]}\n{values[track]:.3g} {unit}" for end, track in told.items()}
+        values = music.features[column] * (12 if column == "chroma_stft_mean" else 1)
+        for end, track in {"least": values.idxmin(), "most": values.idxmax()}.items() if unit else ():
+            amount = f"{values[track]:.0f}" if abs(values[track]) >= 10 else f"{values[track]:.2g}"
+            rows.setdefault(what, {})[end] = f"{names[track]}\n{amount} {unit}"
     return pd.DataFrame(rows).T
 
 
