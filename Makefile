@@ -28,31 +28,28 @@ endif
 
 BIN := .venv/bin
 READY := .venv/.ready
-BUILD := _build/$(PROFILE)
-HTML := $(if $(filter book,$(PROFILE)),_build/html,$(BUILD)/html)
-PARAMS := book/params/$(PROFILE).yaml
-TOC := _toc.yml
+BUILD := _build/$(or $(OWN),$(PROFILE))
+VALUES := $(if $(OWN),$(BUILD)/profile.yaml,book/params/$(PROFILE).yaml)
+HTML := $(if $(filter _build/book,$(BUILD)),_build/html,$(BUILD)/html)
 
-# Your own music. MANIFEST and FOLDER name it, and may hold what Make cannot: they are never expanded, and go to the
+# Your own music. MANIFEST and FOLDER name it and may hold what Make cannot: they are never expanded, and go to the
 # shell through the environment. What is made from them is a build of its own, OWN, with a front of its own.
-YOURS := $(foreach name,MANIFEST FOLDER,$(if $(filter command,$(origin $(name))),$(name)))
+YOURS := $(strip $(foreach name,MANIFEST FOLDER,$(if $(filter command,$(origin $(name))),$(name))))
 override export MANIFEST := $(if $(filter MANIFEST,$(YOURS)),$(value MANIFEST))
 override export FOLDER := $(if $(filter FOLDER,$(YOURS)),$(value FOLDER))
-ifdef OWN
-BUILD := _build/$(OWN)
-HTML := $(BUILD)/html
-PARAMS := $(BUILD)/profile.yaml
-FRONT := $(BUILD)/front
-TOC := $(FRONT)/_toc.yml
-else ifneq ($(words $(YOURS)),0)
+ifeq ($(OWN),)
+ifneq ($(YOURS),)
 ifneq ($(words $(YOURS))-$(if $(MANIFEST)$(FOLDER),given),1-given)
 $(error give MANIFEST=songs.csv or FOLDER=folder, one of them, to make a book about your own music)
 endif
 endif
+endif
+FRONT := $(if $(OWN),$(BUILD)/front)
+TOC := $(if $(OWN),$(FRONT)/)_toc.yml
 
 PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))
 NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
-PROSE := $(wildcard $(PAGES:=.md))
+PROSE := $(wildcard $(addsuffix .md,$(if $(OWN),$(filter-out book/index,$(PAGES)),$(PAGES))))
 STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
@@ -89,7 +86,7 @@ book: $(HTML)/index.html  ## execute what is stale and render the book: _build/h
 	@echo "$< is up to date"
 else
 book: $(READY)
-	@own=$$($(BIN)/python -m vae_lib.own prepare --manifest="$$MANIFEST" --folder="$$FOLDER" --profile=$(PROFILE)) && \
+	@own=$$($(BIN)/python -m vae_lib.own prepare --manifest="$$MANIFEST" --folder="$$FOLDER" --values=$(VALUES)) && \
 	  $(MAKE) --no-print-directory book OWN=$$own MANIFEST= FOLDER=
 endif
 
@@ -98,12 +95,12 @@ songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=s
 
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
 # when it differs, so a change re-executes the notebooks whose own parameters changed.
-$(BUILD)/params/.resolved: $(PARAMS) $(NOTEBOOKS) $(TOC) vae_lib/execute.py | $(READY)
+$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) $(TOC) vae_lib/execute.py | $(READY)
 	@$(BIN)/python -m vae_lib.execute resolve $< $(NOTEBOOKS) --into $(@D)
 	@touch $@
 
 $(PARAMETERS): $(BUILD)/params/.resolved
-	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve $(PARAMS) $(NOTEBOOKS) --into $(@D)
+	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve $(VALUES) $(NOTEBOOKS) --into $(@D)
 
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
@@ -128,12 +125,12 @@ $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wil
 
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
 $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) _config.yml $(TOC) \
-  $(if $(FRONT),$(wildcard $(FRONT)/_config.yml $(FRONT)/book/*)) | $(READY)
+  $(if $(OWN),$(wildcard $(FRONT)/_config.yml $(FRONT)/book/*)) | $(READY)
 	@echo "rendering $(words $(PAGES)) pages"
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
-	@if test -n "$(FRONT)"; then cp -R $(FRONT)/. $(BUILD)/stage/; fi
+	@$(if $(OWN),cp -R $(FRONT)/. $(BUILD)/stage/)
 	@cp $(EXECUTED) $(BUILD)/stage/book/
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \

@@ -437,22 +437,22 @@ def tutorial(count: int) -> str:
 
 
 def build_name(source: Path, *, profile: str) -> str:
-    """Name of the build of a book: its own for every source, and plain ASCII, because Make takes no other."""
+    """Name of the build of a book: its own per source and profile, in plain ASCII, because Make takes no other."""
     word = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode().lower()
     word = re.sub(r"[^a-z0-9]+", "-", word).strip("-")[:30]
     place = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:8]
     return "-".join(filter(None, ["own", word, place, profile if profile != "book" else ""]))
 
 
-def prepare(source: Path | str, *, profile: str = "book", workers: int = WORKERS, progress: bool = True) -> Path:
+def prepare(source: Path | str, *, values: Path | str, workers: int = WORKERS, progress: bool = True) -> Path:
     """Make all that a book about your music starts from: the corpus, its parameters, its contents and its front page.
 
     Parameters
     ----------
     source, workers, progress
         As in `gather`.
-    profile : str
-        ``book/params/<profile>.yaml`` has the parameters.
+    values : path
+        The profile, such as ``book/params/book.yaml``, with the parameters.
 
     Returns
     -------
@@ -462,28 +462,28 @@ def prepare(source: Path | str, *, profile: str = "book", workers: int = WORKERS
     Raises
     ------
     ParameterError
-        As in `gather`, or if there is no such profile.
+        As in `gather`, or if the profile cannot be read.
     """
     source = Path(source)
-    sections = execute.read_profile(ROOT / "book" / "params" / f"{profile}.yaml")
-    build = ROOT / "_build" / build_name(source, profile=profile)
+    sections = execute.read_profile(values)
+    build = ROOT / "_build" / build_name(source, profile=str(sections.get("all", {}).get("profile", "book")))
     music = gather(source, build=build, workers=workers, progress=progress)
     pages = [page for page in PAGES if any((ROOT / "book").glob(f"{page}.*"))]
     if len(music) < MINIMUM:
         pages.remove("own_clusters")
     place = (build / CORPUS).relative_to(ROOT).as_posix()
-    values = {"all": sections.get("all", {}) | {"profile": build.name}}
-    values |= {page: sections[page] for page in pages if page in sections}
-    for page in ("own", "own_clusters"):
-        if page in pages:
-            values[page] = values.get(page, {}) | {"corpus_name": place}
-    _write(build / PROFILE, _yaml(values))
+    chosen = {"all": sections.get("all", {}) | {"profile": build.name}}
+    chosen |= {page: sections[page] for page in pages if page in sections}
+    for page in {*pages} & {"own", "own_clusters"}:
+        chosen[page] = chosen.get(page, {}) | {"corpus_name": place}
+    _write(build / PROFILE, _yaml(dict(sorted(chosen.items()))))
 
     toc = {"format": "jb-book", "root": "book/index", "chapters": [{"file": f"book/{page}"} for page in pages]}
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     config["title"] = f"Your music: {music.name}"
-    # The page on the protocol names pages of the whole book, which are not in this one.
+    # Pages of this book name others of the whole one, which are not in it.
     config["sphinx"]["config"].setdefault("suppress_warnings", []).append("ref.doc")
+    config["sphinx"]["config"].setdefault("nitpick_ignore_regex", []).append(["py:.*", ".*"])
     _write(build / FRONT / "_toc.yml", _yaml(toc))
     _write(build / FRONT / "_config.yml", _yaml(config))
     made = time.strftime("%Y-%m-%d", time.localtime((build / CORPUS / corpus.FACTS).stat().st_mtime))
@@ -528,7 +528,7 @@ def front_page(music: Corpus, lost: pd.DataFrame, *, source: Path, pages: list[s
         The day.
     """
     option = "FOLDER" if source.is_dir() else "MANIFEST"
-    facts = [f"{len(music)} tracks", *(f"{music.tracks[label].nunique()} of {plain(label)}" for label in music.labels)]
+    groups = [f"{plain(label)} in {music.tracks[label].nunique()} groups" for label in music.labels]
     parts = left_out(music)
     reasons = "\n".join(f"- **{plain(part)}**: {plain(why)}" for part, why in parts.items())
     left = (
@@ -543,7 +543,7 @@ This book is about music of your own: what `make book {option}=…` made of {pla
 puts these tracks through the study of the paper companion *VAE Music Genre Clustering*, by the same code and under the
 same rules. Nothing of it left this computer, and the book holds neither audio nor words.
 
-**What came in:** {"; ".join(facts)}. {_lost(lost)}
+**What came in:** {"; ".join([f"{len(music)} tracks", *groups])}. {_lost(lost)}
 
 | page | what it shows |
 |---|---|
@@ -570,7 +570,7 @@ def main(arguments: list[str] | None = None) -> int:
     preparing = commands.add_parser("prepare", help="corpus, parameters and front page of a book; prints its build")
     preparing.add_argument("--manifest", default="", metavar="CSV")
     preparing.add_argument("--folder", default="", metavar="FOLDER")
-    preparing.add_argument("--profile", default="book", help="book/params/<profile>.yaml")
+    preparing.add_argument("--values", required=True, metavar="YAML", help="the profile, book/params/*.yaml")
     writing = commands.add_parser("songs", help="write synthetic songs as files, with a manifest")
     writing.add_argument("--into", default="_build/songs", metavar="FOLDER")
     writing.add_argument("--count", type=int, default=60)
@@ -586,7 +586,7 @@ def main(arguments: list[str] | None = None) -> int:
             path = write_songs(options.into, count=options.count)
             print(f"{options.count} songs are written: make book MANIFEST={path}")
         else:
-            build = prepare(_source(options.manifest, options.folder), profile=options.profile)
+            build = prepare(_source(options.manifest, options.folder), values=options.values)
             _tell(build)
             print(build.name)
     except (ParameterError, OSError) as error:
