@@ -256,10 +256,10 @@ def titles(tracks: pd.DataFrame) -> pd.Series:
     tracks : DataFrame
         As in `Corpus`.
     """
-    known = tracks.reindex(columns=["title", "artist"])
-    title = known["title"].fillna(tracks.index.to_series()).astype(str)
-    artist = known["artist"]
-    return (title + np.where(artist.isna(), "", " (" + artist.fillna("").astype(str) + ")")).map(html.escape)
+    known = tracks.reindex(columns=["title", "artist"]).astype(object)
+    title = known["title"].where(known["title"].notna(), tracks.index.to_series())
+    artist = (" (" + known["artist"] + ")").where(known["artist"].notna(), "")
+    return (title + artist).map(html.escape)
 
 
 def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
