@@ -28,9 +28,11 @@ endif
 
 BIN := .venv/bin
 READY := .venv/.ready
-# A variation, `make book P="beta=8"`, is a profile of its own: vae_lib/vary.py names it and writes it into its build.
-BUILD := _build/$(or $(VARIATION),$(PROFILE))
-VALUES := $(if $(VARIATION),$(BUILD)/profile.yaml,book/params/$(PROFILE).yaml)
+# A variation, `make book P="beta=8"`, and a book about your own music, MANIFEST or FOLDER, are profiles of their own:
+# vae_lib/vary.py and vae_lib/own.py name them and write them into their builds.
+DERIVED := $(or $(OWN),$(VARIATION))
+BUILD := _build/$(or $(DERIVED),$(PROFILE))
+VALUES := $(if $(DERIVED),$(BUILD)/profile.yaml,book/params/$(PROFILE).yaml)
 HTML := $(if $(filter _build/book,$(BUILD)),_build/html,$(BUILD)/html)
 ifneq ($(strip $(P)),)
 ifneq ($(filter-out book render,$(MAKECMDGOALS)),)
@@ -38,9 +40,27 @@ $(error P="$(P)" is for make book and make render, not for: $(filter-out book re
 endif
 endif
 
-PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' _toc.yml)
+# Your own music. MANIFEST and FOLDER name it and may hold what Make cannot: they are never expanded, and go to the
+# shell through the environment. What is made from them is a build of its own, OWN, with a front of its own.
+YOURS := $(strip $(foreach name,MANIFEST FOLDER,$(if $(filter command,$(origin $(name))),$(name))))
+override export MANIFEST := $(if $(filter MANIFEST,$(YOURS)),$(value MANIFEST))
+override export FOLDER := $(if $(filter FOLDER,$(YOURS)),$(value FOLDER))
+ifeq ($(OWN),)
+ifneq ($(YOURS),)
+ifneq ($(strip $(P)),)
+$(error P="$(P)" varies the default book; a book about your own music takes its parameters from book/params/$(PROFILE).yaml)
+endif
+ifneq ($(words $(YOURS))-$(if $(MANIFEST)$(FOLDER),given),1-given)
+$(error give MANIFEST=songs.csv or FOLDER=folder, one of them, to make a book about your own music)
+endif
+endif
+endif
+FRONT := $(if $(OWN),$(BUILD)/front)
+TOC := $(if $(OWN),$(FRONT)/)_toc.yml
+
+PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))
 NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
-PROSE := $(wildcard $(PAGES:=.md))
+PROSE := $(wildcard $(addsuffix .md,$(if $(OWN),$(filter-out book/index,$(PAGES)),$(PAGES))))
 STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
@@ -51,7 +71,7 @@ LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py))
 REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data embed book render compare paper-results test lab bench lock references clean
+.PHONY: help setup data embed songs book render compare paper-results test lab bench lock references clean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -81,6 +101,10 @@ ifneq ($(strip $(P)),)
 book render: $(READY)
 	@variation=$$($(BIN)/python -m vae_lib.vary book/params/$(PROFILE).yaml $(NOTEBOOKS) --set "$$P") && \
 	  $(MAKE) --no-print-directory $@ P= VARIATION="$$variation"
+else ifneq ($(MANIFEST)$(FOLDER),)
+book: $(READY)
+	@own=$$($(BIN)/python -m vae_lib.own prepare --manifest="$$MANIFEST" --folder="$$FOLDER" --values=$(VALUES)) && \
+	  $(MAKE) --no-print-directory book OWN=$$own MANIFEST= FOLDER=
 else
 book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
 	@echo "$< is up to date"
@@ -89,9 +113,12 @@ render:  ## render the prose again without executing a notebook that has been ex
 	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
 endif
 
+songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=songs.csv (or FOLDER=folder)
+	@$(BIN)/python -m vae_lib.own songs
+
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
 # when it differs, so a change re-executes the notebooks whose own parameters changed.
-$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) _toc.yml vae_lib/execute.py | $(READY)
+$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) $(TOC) vae_lib/execute.py | $(READY)
 	@$(BIN)/python -m vae_lib.execute resolve $< $(NOTEBOOKS) --into $(@D)
 	@touch $@
 
@@ -113,17 +140,22 @@ $(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
 $(BUILD)/executed/medium.ipynb: $(wildcard data/songs_en_de/* data/lyrics_bn_en/*)
 $(BUILD)/executed/hard.ipynb: $(wildcard data/songs_en_de/* paper/results/hard.json)
 $(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
+$(addprefix $(BUILD)/executed/,own.ipynb own_clusters.ipynb): $(wildcard $(BUILD)/corpus/* $(BUILD)/skipped.csv)
+# One after the other: in the whole book both write the same songs.
+$(BUILD)/executed/own_clusters.ipynb: | $(BUILD)/executed/own.ipynb
 # The page of results reads the rows that the other pages wrote, and those of the article.
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
 
 # A variation says on every page that it is one: its notice goes under `html:` of the configuration.
 NOTICE := $(wildcard $(BUILD)/notice.yml)
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
-$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml _toc.yml $(NOTICE) | $(READY)
+$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TOC) $(NOTICE) \
+  $(if $(OWN),$(wildcard $(FRONT)/_config.yml $(FRONT)/book/*)) | $(READY)
 	@echo "rendering $(words $(PAGES)) pages"
 	@rm -rf $(BUILD)/stage $(BUILD)/rendered
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
+	@$(if $(OWN),cp -R $(FRONT)/. $(BUILD)/stage/)
 	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
 	@$(if $(NOTICE),sed '/^html:/r $(NOTICE)' _config.yml > $(BUILD)/stage/_config.yml)
 	@touch $(BUILD)/stage

@@ -768,7 +768,7 @@ def names() -> list[str]:
 
 
 def load(name: str, *, data_home: Path | str | None = None) -> Corpus:
-    """Load a corpus by its name.
+    """Load a corpus by its name, or one that `save` wrote by its folder.
 
     ``gtzan`` comes without features where its audio is at hand, since they can be computed from it, and else with those
     of the public table.
@@ -776,7 +776,7 @@ def load(name: str, *, data_home: Path | str | None = None) -> Corpus:
     Parameters
     ----------
     name : str
-        One of `names`.
+        One of `names`, or the folder of a saved corpus, with at least one slash; relative to the project.
     data_home : Path or str, optional
         Folder of the music that does not come with the project; default: the variable DATA_HOME, else ``data/raw``.
         ``gtzan-mini``, ``lyrics-bn-en``, ``songs-en-de`` and ``synthetic`` need none unless you want the
@@ -797,7 +797,10 @@ def load(name: str, *, data_home: Path | str | None = None) -> Corpus:
     >>> corpus.load("gtzan-mini")
     Corpus('gtzan-mini': 100 tracks, 10 genres, 123 features, 64×128 log-mel)
     """
-    checks.one_of(name, "name", names())
+    if isinstance(name, str) and "/" in name:
+        return read(_PROJECT / name)
+    if name not in _LOADERS:
+        raise ParameterError(f"name must be one of {', '.join(names())}, or path/of/a/saved/corpus, got {name!r}")
     return _LOADERS[name](download.data_home(data_home))
 
 
