@@ -2,7 +2,7 @@
 
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
-    execute
+    execute | article
     report | plots
     train  | cluster | disentangle
     models
