@@ -61,17 +61,18 @@ TOC := $(if $(OWN),$(FRONT)/)_toc.yml
 PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))
 NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
 PROSE := $(wildcard $(addsuffix .md,$(if $(OWN),$(filter-out book/index,$(PAGES)),$(PAGES))))
-STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib
+ARTICLE := paper/neurips_2024.pdf
+STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib $(ARTICLE) paper/exhibits.csv
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 # What makes pages of executed notebooks: no result depends on it.
-RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py vae_lib/vary.py vae_lib/compare.py)
+RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py vae_lib/vary.py vae_lib/compare.py vae_lib/article.py)
 LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py))
 # What the reference pages are generated from while they are rendered.
 REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data embed songs book render compare paper-results test lab bench lock references clean
+.PHONY: help setup data embed songs book render compare paper paper-results test lab bench lock references clean
 .SUFFIXES:
 
 help:  ## list the targets
@@ -135,7 +136,7 @@ $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LI
 # The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
 $(BUILD)/executed/data.ipynb: $(wildcard data/*/*)
 $(BUILD)/executed/methods.ipynb: $(wildcard data/gtzan_mini/*)
-$(BUILD)/executed/audit.ipynb: $(wildcard data/gtzan_mini/*)
+$(BUILD)/executed/audit.ipynb: $(wildcard data/gtzan_mini/*) data/evidence/published.csv
 $(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
 $(BUILD)/executed/medium.ipynb: $(wildcard data/songs_en_de/* data/lyrics_bn_en/*)
 $(BUILD)/executed/hard.ipynb: $(wildcard data/songs_en_de/* paper/results/hard.json)
@@ -173,6 +174,15 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TO
 
 compare: $(READY)  ## two runs side by side: make compare A=book B=book+beta=8 METRIC=ari
 	@$(BIN)/python -m vae_lib.compare "$(A)" "$(B)" $(if $(METRIC),--metric "$(METRIC)")
+
+paper: $(if $(RESULTS),,$(ARTICLE)) | $(READY)  ## set the article; RESULTS=_build/book/results: from the rows of your own run
+	@$(if $(RESULTS),$(BIN)/python -m vae_lib.article --results "$(RESULTS)",echo "$(ARTICLE) is up to date")
+
+# Every page of the book that is rendered carries it, so it is set before.
+$(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json paper/results/figures/*.svg) paper/claims.toml \
+  paper/refs.bib data/evidence/published.csv $(addprefix vae_lib/,article.py metrics.py report.py scaling.py) $(NOTEBOOKS) | $(READY)
+	@$(BIN)/python -m vae_lib.article
+paper/exhibits.csv: $(ARTICLE)
 
 # A recipe of its own, so that the profile is that of the article whatever PROFILE says.
 paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results

@@ -3,7 +3,7 @@
 The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
 
     reference | pages | vary | own
-    execute | interactive | compare
+    execute | article | interactive | compare
     report | plots
     train  | cluster | disentangle
     models

@@ -26,7 +26,9 @@ from vae_lib.metrics import Comparison, Score
 ROOT = Path(__file__).resolve().parents[1]
 PAPER = ROOT / "paper" / "results"
 """Where the rows that the article prints are kept."""
-PUBLISHED = ROOT / "paper" / "published.csv"
+PUBLISHED = ROOT / "data" / "evidence" / "published.csv"
+EXHIBITS = ROOT / "paper" / "exhibits.csv"
+"""What each figure and table of the article is made by, as `vae_lib.article.build` left it."""
 
 MEASURES = (
     metrics.METRICS
@@ -437,9 +439,6 @@ def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float
     corrected = metrics.holm([claim.p_value for claim in claims.values()])
     lines = []
     for claim, p_value in zip(claims.values(), corrected, strict=True):
-        verdict = "supported" if claim.difference > 0 else "the reverse holds"
-        if np.isnan(p_value) or p_value > level:
-            verdict = "not testable" if np.isnan(p_value) else "not decided"
         lines.append(
             {
                 "metric": MEASURES[claim.metric].title,
@@ -447,10 +446,19 @@ def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float
                 "95 % interval": f"{number(claim.low)} to {number(claim.high)}",
                 "superiority": f"{claim.superiority:.0%}",
                 "p (Holm)": number(p_value),
-                "verdict": verdict,
+                "verdict": verdict(claim, p_value, level=level),
             }
         )
     return styled(pd.DataFrame(lines, index=list(claims)), caption=caption)
+
+
+def verdict(claim: Comparison, p_value: float, *, level: float = 0.05) -> str:
+    """Say what a comparison decides at a corrected p-value, in the words of `claims_table`."""
+    if np.isnan(p_value):
+        return "not testable"
+    if p_value > level:
+        return "not decided"
+    return "supported" if claim.difference > 0 else "the reverse holds"
 
 
 def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
@@ -552,6 +560,7 @@ def provenance_table(path: Path | str) -> Styler:
         "corpora": "\n".join(f"{name}, content {of['hash'][:12]}" for name, of in provenance["corpora"].items()),
         "sources": "\n".join(of["source"] for of in provenance["corpora"].values()),
         "parameters": ", ".join(f"{name} = {value}" for name, value in provenance["parameters"].items()),
+        "in the article": exhibits(provenance["notebook"]) or "nothing",
         "commit": provenance["commit"],
         "packages": ", ".join(f"{name} {version}" for name, version in provenance["packages"].items()),
         "machine": f"{provenance['machine']}, Python {provenance['python']}, {provenance['threads']} thread(s)",
@@ -559,6 +568,14 @@ def provenance_table(path: Path | str) -> Styler:
     }
     frame = pd.DataFrame({provenance["notebook"]: facts.values()}, index=list(facts))
     return styled(frame, caption="What the rows of this page were computed from.")
+
+
+def exhibits(notebook: str) -> str:
+    """Name the figures and tables of the article that a notebook makes; empty where it makes none."""
+    if not EXHIBITS.is_file():
+        return ""
+    made = pd.read_csv(EXHIBITS).query("notebook == @notebook")
+    return ", ".join(made["exhibit"].unique())
 
 
 def commit() -> str:

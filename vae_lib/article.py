@@ -1,0 +1,367 @@
+"""The article: Typst source set with the rows of a run, each figure and table of it traced to a notebook cell."""
+
+import argparse
+import base64
+import csv
+import io
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import typst
+from scipy import stats
+
+from vae_lib import checks, metrics, report, scaling, store
+from vae_lib.checks import ParameterError
+from vae_lib.report import EXHIBITS, PAPER, ROOT
+
+SOURCE = ROOT / "paper" / "main.typ"
+CLAIMS = ROOT / "paper" / "claims.toml"
+PDF = ROOT / "paper" / "neurips_2024.pdf"
+NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", "scaling")
+"""Whose result files the article reads."""
+
+VERDICTS = {"supported": "above", "the reverse holds": "below", "not decided": "undecided", "not testable": "undecided"}
+READINGS = {
+    "features": ("raw", "native"),
+    "PCA, in its own space": ("pca", "native"),
+    "PCA, in the features": ("pca", "common"),
+    "base VAE": ("published_vae", "native"),
+    "β-VAE": ("published_beta_vae", "native"),
+}
+"""Ways to read a line of the published table: its model and the space of its shape metrics, which it does not tell."""
+
+
+class ArticleError(Exception):
+    """The article cannot be set; the message says where in its source and why."""
+
+
+def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[bytes, list[dict[str, str]]]:
+    """Set the article with the rows and figures of a run.
+
+    Parameters
+    ----------
+    results : path
+        Folder of result files.
+    own : bool, optional
+        Whether they are those of a reader's own run: the pages then say so, corpora that this run does not have are
+        replaced or left open, and verdicts may differ. By default, whether `results` is not ``paper/results``.
+
+    Returns
+    -------
+    pdf : bytes
+        Equal for equal results.
+    exhibits : list of dict
+        What it shows, in the order of the pages, as `report.exhibits` reads it.
+
+    Raises
+    ------
+    ParameterError
+        If result files are missing or broken, or the rows do not support a claim.
+    ArticleError
+        If the source asks for a row that is not there, for several at once or for an undefined value, mixes corpora in
+        one table, or does not compile; the message holds the place in the source.
+    """
+    results = Path(results).resolve()
+    rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
+    own = results != PAPER if own is None else own
+    declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
+    corpora = _corpora(declared.pop("corpora"), rows, own=own)
+    root = os.path.commonpath([ROOT, results])
+
+    def under_root(path: Path) -> str:
+        return "/" + path.relative_to(root).as_posix()
+
+    run = {
+        "own": own,
+        "results": {name: under_root(results / f"{name}.json") for name in NOTEBOOKS},
+        "published": under_root(report.PUBLISHED),
+        "figures": {path.stem: under_root(path) for path in _figures(results, own=own)},
+        "corpora": corpora,
+        "claims": judge(declared, rows, corpora=corpora, own=own),
+        "noise": noise(rows),
+        "criterion": criterion(rows, k=provenance["ensembles"]["parameters"]["k"]),
+        "growth": growth(rows),
+    }
+    compiler = typst.Compiler(
+        SOURCE,
+        root=root,
+        font_paths=[str(Path(matplotlib.get_data_path()) / "fonts" / "ttf")],  # STIX General, a Times design
+        ignore_system_fonts=True,
+        sys_inputs={"run": json.dumps(run)},
+    )
+    try:
+        pdf, warnings = compiler.compile_with_warnings(timestamp=0, pdf_tags=False)
+        shown = json.loads(compiler.query("<exhibit>", field="value"))
+    except typst.TypstError as error:
+        raise ArticleError(error.diagnostic.strip()) from None
+    if warnings:
+        raise ArticleError("\n".join(warning.diagnostic.strip() for warning in warnings))
+    return pdf, _listed(shown)
+
+
+def judge(
+    families: Mapping[str, Mapping[str, object]], rows: pd.DataFrame, *, corpora: Mapping[str, str], own: bool = False
+) -> dict[str, dict[str, object]]:
+    """Put every claim to its test.
+
+    Parameters
+    ----------
+    families : mapping of name to family
+        As in ``paper/claims.toml``: whether seeds are `paired`, the columns that all `rows` share, and the `claims`,
+        each with what its `first` and `second` row add and the `verdict` that the article is written for.
+    rows : pandas.DataFrame
+        Result rows.
+    corpora : mapping of part to name
+        What ``corpus`` may name besides a corpus.
+    own : bool
+        Whether a row may be missing, or a verdict be another one, because the article was not written for these rows.
+
+    Returns
+    -------
+    dict of "family.claim" to dict
+        `verdict`, `expected`, `metric`, `difference`, `low`, `high`, and `p`, corrected over its family (Holm); None
+        in place of a claim whose rows are missing.
+
+    Raises
+    ------
+    ParameterError
+        If a row is missing or ambiguous or the verdict another one; the message names the claim.
+    """
+    judged: dict[str, dict[str, object] | None] = {}
+    for family, about in families.items():
+        found = {}
+        for name, claim in about["claims"].items():
+            key = f"{family}.{name}"
+            checks.one_of(claim["verdict"], f"verdict of {key}", sorted(set(VERDICTS.values())))
+            sides = [_where(about["rows"] | claim[side], corpora) for side in ("first", "second")]
+            judged[key] = None
+            if own and any(not len(_matching(rows, side)) for side in sides):
+                continue
+            try:
+                pair = [report.select(rows, **side) for side in sides]
+                found[key] = report.compare(*pair, paired=about["paired"])
+            except ParameterError as error:
+                raise ParameterError(f"claim {key} of {CLAIMS.name}: {error}") from None
+        corrected = metrics.holm([comparison.p_value for comparison in found.values()])
+        for (key, comparison), p_value in zip(found.items(), corrected, strict=True):
+            verdict = VERDICTS[report.verdict(comparison, p_value)]
+            expected = about["claims"][key.removeprefix(f"{family}.")]["verdict"]
+            told = f"difference {comparison.difference:.3f}, p {p_value:.3f} over its family"
+            if verdict != expected and not own:
+                raise ParameterError(f"claim {key} of {CLAIMS.name} says {expected}, the rows say {verdict}: {told}")
+            numbers = (comparison.difference, comparison.low, comparison.high, p_value)
+            judged[key] = {"verdict": verdict, "expected": expected, "metric": comparison.metric} | {
+                name: None if np.isnan(value) else float(value)
+                for name, value in zip(("difference", "low", "high", "p"), numbers, strict=True)
+            }
+    return judged
+
+
+def noise(rows: pd.DataFrame) -> dict[str, object]:
+    """Place every published figure among the draws of noise and beside what real tracks give.
+
+    Returns
+    -------
+    dict
+        `placed`, a list with `reading`, `metric`, `value`, `low` and `high` (the middle 95 % of the draws), `below`
+        (the share of draws below the value) and `inside`; counts of these; and `nearer` of `compared`, how many figures
+        are nearer to the median of noise than to the mean of real tracks, of those that a shuffled order leaves alone.
+    """
+    published = report.published()
+    audit = rows[rows["notebook"] == "audit"]
+    on = {name: audit[audit["corpus"] == name] for name in audit["corpus"].unique()}
+    silence = on.pop("noise")
+    (music,) = on.values()
+    placed, nearer = [], []
+    for reading, (model, space) in READINGS.items():
+        shuffled = f"{model}_shuffled"
+        for metric in published:
+            from_labels = metric in metrics.LABEL_METRICS
+            if reading == "PCA, in the features" and from_labels:
+                continue  # the same clusters as in its own space
+            scored = shuffled if from_labels and (silence["model"] == shuffled).any() else model
+            where = {"metric": metric, "space": "labels" if from_labels else space}
+            value = float(published.loc[model, metric])
+            draws = np.array(report.select(silence, model=scored, **where)["values"])
+            low, high = np.quantile(draws, [0.025, 0.975])
+            placed.append(
+                {
+                    "reading": reading,
+                    "metric": metric,
+                    "value": value,
+                    "low": float(low),
+                    "high": float(high),
+                    "below": float(np.mean(draws < value)),
+                    "inside": bool(low <= value <= high),
+                }
+            )
+            if scored == model:
+                real = report.select(music, model=model, **where)["mean"]
+                nearer.append(abs(value - np.median(draws)) < abs(value - real))
+    inside = [figure["inside"] for figure in placed]
+    of_vaes = [figure["inside"] for figure in placed if "VAE" in figure["reading"]]
+    return {
+        "placed": placed,
+        "total": len(placed),
+        "inside": sum(inside),
+        "vaes": len(of_vaes),
+        "vaes_inside": sum(of_vaes),
+        "compared": len(nearer),
+        "nearer": int(sum(nearer)),
+    }
+
+
+def criterion(rows: pd.DataFrame, *, k: int) -> dict[str, float]:
+    """Tell how well the label-free criterion ranks the cells of the grid of VAEs by their agreement with the genres.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+    k : int
+        Number of clusters: a cell is eligible whose clusters amount to at least half as many.
+
+    Returns
+    -------
+    dict
+        `cells`, `correlation` (Spearman), `chosen` (the ARI of the cell of highest criterion), its `rank`, and the
+        `lowest`, `median` and `highest` ARI.
+    """
+    cells = rows[(rows["model"] == "grid: VAE") & (rows["metric"] == "ari")]
+    about = pd.DataFrame(list(cells["params"]), index=cells.index).assign(ari=cells["mean"])
+    about = about[about["effective_clusters"] >= k / 2]
+    chosen = about.loc[about["criterion"].idxmax(), "ari"]
+    return {
+        "cells": len(about),
+        "correlation": float(stats.spearmanr(about["criterion"], about["ari"]).statistic),
+        "chosen": float(chosen),
+        "rank": int((about["ari"] > chosen).sum()) + 1,
+        "lowest": float(about["ari"].min()),
+        "median": float(about["ari"].median()),
+        "highest": float(about["ari"].max()),
+    }
+
+
+def growth(rows: pd.DataFrame) -> list[dict[str, object]]:
+    """Give for every step of the scaling page the largest number of tracks it was run on, and how it grows there."""
+    steps = []
+    for step, measured in rows[rows["notebook"] == "scaling"].groupby("model", sort=False):
+        table = measured.pivot_table(index="n", columns="metric", values="mean").reset_index()
+        last = table.iloc[-1]
+        numbers = {column: float(last[column]) for column in ("seconds", "mebibytes")}
+        steps.append({"step": step, "n": int(last["n"]), **numbers, "exponent": scaling.slope(table, "seconds")})
+    return steps
+
+
+def build(results: Path | str = PAPER) -> Path:
+    """Set the article and write it, whole or not at all.
+
+    That of the paper run goes to ``paper/neurips_2024.pdf``, and what its figures and tables are made by to
+    ``paper/exhibits.csv``; that of any other run goes beside its results, where nothing is committed.
+
+    Returns
+    -------
+    Path
+        The PDF.
+
+    Raises
+    ------
+    ParameterError, ArticleError
+        As `typeset`.
+    """
+    results = Path(results).resolve()
+    pdf, exhibits = typeset(results)
+    path = PDF if results == PAPER else results.parent / "article.pdf"
+    with store.replacing(path) as temporary:
+        temporary.write_bytes(pdf)
+    if path == PDF:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, exhibits[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(exhibits)
+        with store.replacing(EXHIBITS) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8")
+    return path
+
+
+def _corpora(parts: Mapping[str, list[str]], rows: pd.DataFrame, *, own: bool) -> dict[str, str]:
+    """Choose a corpus for each part: the first that is there, which for the article itself must be the first of all."""
+    there = set(rows["corpus"])
+    chosen = {}
+    for part, candidates in parts.items():
+        found = [name for name in candidates if name in there]
+        if not found or (not own and found[0] != candidates[0]):
+            known = ", ".join(sorted(there))
+            raise ParameterError(f"no rows of {candidates[0]}, the {part} corpus of the article; there are {known}")
+        chosen[part] = found[0]
+    return chosen
+
+
+def _where(columns: Mapping[str, object], corpora: Mapping[str, str]) -> dict[str, object]:
+    where = dict(columns)
+    if "corpus" in where:
+        where["corpus"] = corpora.get(where["corpus"], where["corpus"])
+    return where
+
+
+def _matching(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
+    return rows[np.logical_and.reduce([rows[name] == value for name, value in where.items()])]
+
+
+def _figures(results: Path, *, own: bool) -> list[Path]:
+    """Find the figures of a run: SVG kept with its results, else those of the executed notebooks beside them."""
+    kept = sorted((results / "figures").glob("*.svg"))
+    if kept or not own:
+        return kept
+    drawn = []
+    for page in sorted((results.parent / "executed").glob("*.ipynb")):
+        for cell in json.loads(page.read_text(encoding="utf-8"))["cells"]:
+            figure = cell["metadata"].get("mystnb", {}).get("figure")
+            images = [output["data"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
+            if figure and images:
+                path = results.parent / "figures" / f"{figure['name']}.png"
+                with store.replacing(path) as temporary:
+                    temporary.write_bytes(base64.b64decode("".join(images[-1]["image/png"])))
+                drawn.append(path)
+    return drawn
+
+
+def _listed(shown: list[dict[str, object]]) -> list[dict[str, str]]:
+    """Name the notebook cell behind every exhibit, and check that it is there."""
+    lines = []
+    for exhibit in shown:
+        name = f"{exhibit['kind'].capitalize()} {exhibit['number']}"
+        for notebook, cell in exhibit["made"]:
+            path = ROOT / "book" / f"{notebook}.ipynb"
+            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+            drawn = [of for of in cells if of["metadata"].get("mystnb", {}).get("figure", {}).get("name") == cell]
+            named = drawn or [of for of in cells if of["cell_type"] == "code" and cell in "".join(of["source"])]
+            if len(named) != 1:
+                raise ArticleError(f"{name}: {len(named)} cells of {path.name} have {cell!r}, which is said to make it")
+            link = f"[{cell}](#{cell})" if drawn else f"[{notebook}]({notebook}.ipynb), “{cell}”"
+            lines.append({"exhibit": name, "shows": exhibit["title"], "notebook": notebook, "made by": link})
+    return lines
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Build the article; return 0, or 1 where its source or a result row is in the way."""
+    parser = argparse.ArgumentParser(prog="python -m vae_lib.article", description=__doc__)
+    parser.add_argument("--results", default=PAPER, help="folder of result files, by default those of the paper run")
+    options = parser.parse_args(arguments)
+    try:
+        path = build(options.results)
+    except (ParameterError, ArticleError, OSError) as error:
+        print(f"error: the article was not set; the last one is as it was.\n{error}", file=sys.stderr)
+        return 1
+    print(f"article: {os.path.relpath(path)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
