@@ -21,8 +21,8 @@ def shuffled(load, *names, **options):
     return dataclasses.replace(music, tracks=music.tracks.assign(genre=mixed))
 
 corpus.load = functools.partial(shuffled, corpus.load)
-corpus.synthetic = functools.partial(shuffled, corpus.synthetic)
 """
+RENDERED = "corpus.synthetic = functools.partial(shuffled, corpus.synthetic)\n"
 BLIND = ("none", "language")  # targets of rows that no genre may touch
 
 
@@ -37,11 +37,12 @@ def blind(path):
     }
 
 
-@pytest.mark.parametrize("name", ["easy", "medium", "hard"])
+@pytest.mark.parametrize("name", ["easy", "medium", "hard", "own_clusters"])
 def test_nothing_but_the_scores_against_genres_depends_on_the_genres(name, smoke_book, tmp_path):
     document = nbformat.read(report.ROOT / "book" / f"{name}.ipynb", as_version=4)
+    # Songs that are written as files keep their genres there, and are shuffled when they are loaded.
     first = next(number for number, cell in enumerate(document.cells) if cell.cell_type == "code")
-    document.cells.insert(first + 1, new_code_cell(SHUFFLED))
+    document.cells.insert(first + 1, new_code_cell(SHUFFLED + RENDERED * (name != "own_clusters")))
     nbformat.write(document, tmp_path / f"{name}.ipynb")
     values = execute.resolve(report.ROOT / "book/params/smoke.yaml", (report.ROOT / "book").glob("*.ipynb"))[name]
     (parameters,) = execute.write_effective({name: values | {"profile": "shuffled"}}, tmp_path / "params")
