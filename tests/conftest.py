@@ -2,10 +2,12 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +15,9 @@ import pytest
 from nbval.kernel import RunningKernel
 
 from vae_lib import corpus
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -53,6 +58,40 @@ def smoke_book(run_make: Callable[..., subprocess.CompletedProcess]) -> Path:
     built = run_make("book", "PROFILE=smoke")
     assert built.returncode == 0, built.stdout + built.stderr
     return ROOT / "_build/smoke"
+
+
+@pytest.fixture(scope="session")
+def html(smoke_book: Path) -> Path:
+    """The rendered smoke book."""
+    return smoke_book / "html"
+
+
+@pytest.fixture(scope="module")  # not longer: while its loop runs, notebooks cannot be executed
+def browser() -> Iterator["Browser"]:
+    """Chromium, one per file of tests; where there is none they are skipped and say so."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no Chromium on PATH: the pages were not looked at in a browser")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser: "Browser") -> Iterator["Page"]:
+    """A fresh tab without network; after the test, everything that went wrong in it."""
+    context = browser.new_context()
+    context.set_offline(True)
+    page = context.new_page()
+    page.wrong = []
+    page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.wrong.append(str(error)))
+    page.on("requestfailed", lambda request: page.wrong.append(f"failed: {request.url[:200]}"))
+    page.on("request", lambda request: page.wrong.append(request.url) if request.url.startswith("http") else None)
+    yield page
+    context.close()
 
 
 @pytest.fixture

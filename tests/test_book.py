@@ -1,9 +1,7 @@
 """What a reader meets: clean sources, every page built with its figures, and a book that needs no network."""
 
 import ast
-import os
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -102,11 +100,6 @@ class Page(HTMLParser):
             self.links.append(found.get("href"))
 
 
-@pytest.fixture(scope="module")
-def html(smoke_book):
-    return smoke_book / "html"
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_was_built_with_all_its_figures(name, html, smoke_book):
     path = html / f"{name}.html"
@@ -160,33 +153,6 @@ def test_a_second_make_renders_nothing(html, run_make):
 
 
 # Pages in a browser, from disk, without a network.
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium on PATH: the pages were not looked at in a browser")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.geteuid() == 0 else [])
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def tab(browser):
-    """A fresh tab without network; after the test, everything that went wrong in it."""
-    context = browser.new_context()
-    context.set_offline(True)
-    page = context.new_page()
-    page.wrong = []
-    page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: page.wrong.append(str(error)))
-    page.on("requestfailed", lambda request: page.wrong.append(f"failed: {request.url[:200]}"))
-    page.on("request", lambda request: page.wrong.append(request.url) if request.url.startswith("http") else None)
-    yield page
-    context.close()
 
 
 @pytest.mark.parametrize("name", [*PAGES, "index"])

@@ -138,7 +138,8 @@ def stage(
                     output.get("data", {}).pop(PLOTLY, None)
                     if "text/html" in output.get("data", {}):
                         output.data["text/html"] = as_files(output.data["text/html"], static)
-                shown = _prepare_outputs(cell, name, into / DOWNLOADS)
+                others = [page for page in read if page != name]
+                shown = _prepare_outputs(cell, name, into / DOWNLOADS, others)
                 shown = shown._replace(rows=_rows_behind(cell, own, kept), parameters=parameters)
                 made[shown.anchor] = shown
                 figures |= _named_figure(cell, shown.anchor)
@@ -227,11 +228,12 @@ def table_cells(text: str) -> list[list[list[str]]]:
     return tables
 
 
-def accessible(text: str) -> str:
+def accessible(text: str, *, pages: Sequence[str] = ()) -> str:
     """Make the tables in a piece of HTML readable by ear and by keyboard.
 
     Each header cell says whether it heads a column or a line; one without text heads nothing and becomes an ordinary
-    cell. Each table gets a box of its own, which the theme of the book lets scroll and take the focus.
+    cell. Each table gets a box of its own, which the theme of the book lets scroll and take the focus. A header of a
+    line that is the name of one of `pages` leads there.
     """
     from bs4 import BeautifulSoup
 
@@ -244,6 +246,8 @@ def accessible(text: str) -> str:
         elif not cell.get("scope"):
             group = "group" if int(cell.get("colspan" if cell.find_parent("thead") else "rowspan", 1)) > 1 else ""
             cell["scope"] = ("col" if cell.find_parent("thead") else "row") + group
+        if cell.name == "th" and cell.get_text() in pages and cell["scope"].startswith("row"):
+            cell.string.wrap(document.new_tag("a", href=f"{cell.get_text()}.html"))
     return str(document)
 
 
@@ -272,7 +276,8 @@ def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> int:
     """Remove from a rendered book what no page loads; return how many bytes that was.
 
     That is what MathJax has for other inputs and outputs, and maps of minified code. The notebooks that the book offers
-    for download become the clean ones, which can be run and do not repeat every figure.
+    for download become the clean ones, which can be run and do not repeat every figure. Roles that docutils gives to
+    lists of citations, and that ARIA has withdrawn, go as well.
 
     Parameters
     ----------
@@ -292,6 +297,11 @@ def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> int:
         path.unlink()
     for source in map(Path, sources):
         shutil.copyfile(source, folder / "_sources/book" / source.name)
+    for path in folder.glob("book/*.html"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(
+            re.sub(r' role="list"(?= class="citation-list")| role="doc-biblioentry"', "", text), encoding="utf-8"
+        )
     return before - _size(folder)
 
 
@@ -361,7 +371,7 @@ def _rows_behind(cell: Mapping, own: Sequence[Rows], kept: Sequence[Rows]) -> tu
     return (*own, *kept) if "rows:build" in tags else tuple(kept)
 
 
-def _prepare_outputs(cell: dict, page: str, folder: Path) -> Made:
+def _prepare_outputs(cell: dict, page: str, folder: Path, others: Sequence[str]) -> Made:
     """Write the tables and figures of a cell to `folder`, and make them accessible where they stand."""
     figure = cell.metadata.get("mystnb", {}).get("figure", {})
     stem = figure.get("name") or f"{page}-{cell['id']}"
@@ -370,7 +380,7 @@ def _prepare_outputs(cell: dict, page: str, folder: Path) -> Made:
         data = output.get("data", {})
         for kind in ("text/html", f"{RECORD}text/html"):
             if "<table" in data.get(kind, ""):
-                data[kind] = accessible(data[kind])
+                data[kind] = accessible(data[kind], pages=others)
         drawn = data.pop("image/svg+xml", None)
         data.pop(f"{RECORD}image/svg+xml", None)  # the page of prose that shows it takes the PNG as well
         if "scrapbook" in output.get("metadata", {}):
