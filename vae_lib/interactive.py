@@ -46,7 +46,7 @@ FACTS = ("artist", "genre", "language")  # told of a track on hovering, below it
 LINE = 40  # characters to a line of the hover, which must fit a phone
 MARGIN = 0.05  # around the points, as a share of their range
 
-HINT = "The same points to explore: hover over one to see its track, drag to zoom, click twice to see all."
+HINT = "The points of the figure above: hover over or touch one to see its track, drag to zoom, click twice for all."
 
 # One handler for all controls of a slider. It needs nothing from outside, so that it works in JupyterLab too.
 _SLIDE = """
@@ -206,7 +206,7 @@ def show(figure: go.Figure, *, name: str, label: str) -> Output:
     name : str
         The id of the element, one of a kind on its page.
     label : str
-        What a screen reader calls it.
+        What it shows, a phrase.
 
     Returns
     -------
@@ -216,7 +216,7 @@ def show(figure: go.Figure, *, name: str, label: str) -> Output:
     """
     return Output(
         f'<figure class="live live-map" id="{html.escape(name)}" aria-label="{html.escape(label)}">'
-        f"<figcaption>{HINT}</figcaption>"
+        f"<figcaption>{html.escape(label)}. {HINT}</figcaption>"
         f'<script type="application/json">{figure.to_json()}</script></figure>',
         figure=figure,
     )
