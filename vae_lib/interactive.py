@@ -47,8 +47,6 @@ LINE = 40  # characters to a line of the hover, which must fit a phone
 MARGIN = 0.05  # around the points, as a share of their range
 
 HINT = "The points of the figure above: hover over or touch one to see its track, drag to zoom, click twice for all."
-    "The points of the figure above: hover over one, or touch it, to see its track; drag to zoom, click twice for all."
-)
 
 # One handler for all controls of a slider. It needs nothing from outside, so that it works in JupyterLab too.
 _SLIDE = """
