@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,12 +15,14 @@ import nbformat
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from vae_lib import execute
 from vae_lib.checks import ParameterError
 
 ROOT = Path(__file__).resolve().parents[1]
+SAVING = re.search(r"pre_save_hook=(\S+)", (ROOT / "Makefile").read_text())[1]
 
 CELL = """\
 # A comment of its own line.
@@ -217,7 +220,7 @@ def built(tmp_path_factory):
         target.parent.mkdir(exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, target)
     (folder / "vae_lib").mkdir()
-    for name in ("__init__", "checks", "store", "execute"):
+    for name in ("__init__", "checks", "store", "execute", "vary"):
         shutil.copy2(ROOT / "vae_lib" / f"{name}.py", folder / "vae_lib")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "_toc.yml").write_text(
@@ -469,6 +472,70 @@ def test_the_command_line_ends_with_its_message_alone(tmp_path):
 
 def test_effective_parameters_are_json_that_people_can_read(built):
     assert json.loads((built / "_build/book/params/b.json").read_text())["epochs"] == 2
+
+
+# A variation of the small project, in a build of its own.
+
+
+def test_a_variation_executes_what_it_changes_takes_over_the_rest_and_leaves_the_book_alone(project):
+    before = {path: path.read_bytes() for path in (project / "_build").rglob("*") if path.is_file()}
+    varied = make(project, "book", P="b.epochs=7")
+    assert varied.returncode == 0, varied.stdout
+    assert "a: as in _build/book, taken over\n" in varied.stdout
+    assert "b: executed 3/3 cells" in varied.stdout
+    assert "a: exec" not in varied.stdout
+    assert before == {path: path.read_bytes() for path in before}
+    assert make(project, "book").stdout == "_build/html/index.html is up to date\n"
+    assert make(project, "book", P="b.epochs=7").stdout == "_build/book+b.epochs=7/html/index.html is up to date\n"
+    assert "epochs 7" in (project / "_build/book+b.epochs=7/html/book/b.html").read_text()
+    assert "epochs 100" in (project / "_build/book+b.epochs=7/html/book/a.html").read_text()
+
+
+def test_a_variation_of_a_stale_book_executes_everything_and_follows_its_sources(project):
+    (project / "vae_lib/store.py").touch()
+    varied = make(project, "book", P="b.epochs=7")
+    assert varied.stdout.count("executed 3/3 cells") == 2, varied.stdout
+    edit(project / "book/a.ipynb", "# Page a", "# Another heading")
+    again = make(project, "book", P="b.epochs=7")
+    assert "a: only prose changed, outputs kept" in again.stdout
+    assert "b: " not in again.stdout
+    edit(project / "book/params/book.yaml", "epochs: 2", "beta: 3.0")
+    assert "b: executed 3/3 cells (_build/book+b.epochs=7/params/b.json" in make(project, "book", P="b.epochs=7").stdout
+
+
+def test_prose_of_a_variation_is_rendered_without_executing(project):
+    make(project, "book", P="b.epochs=7")
+    (project / "vae_lib/store.py").touch()
+    edit(project / "book/index.md", "# Front", "# Another heading")
+    rendered = make(project, "render", P="b.epochs=7")
+    assert rendered.returncode == 0, rendered.stdout
+    assert "executing" not in rendered.stdout
+    assert "Another heading" in (project / "_build/book+b.epochs=7/html/book/index.html").read_text()
+
+
+# Saved by hand in JupyterLab.
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_notebook_that_was_run_and_saved_in_jupyterlab_is_as_clean_as_before(path, tmp_path):
+    manager = LargeFileManager(root_dir=str(tmp_path), pre_save_hook=SAVING)
+    shutil.copy2(path, tmp_path)
+    model = manager.get(path.name)
+    model["content"]["metadata"]["language_info"]["version"] = "3.11.2"
+    for number, cell in enumerate(model["content"]["cells"]):
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = number
+            cell["outputs"] = [nbformat.v4.new_output("stream", text="a result")]
+    manager.save(model, path.name)
+    saved, source = (nbformat.read(each, as_version=4) for each in (tmp_path / path.name, path))
+    assert saved == source
+
+
+def test_the_hook_leaves_other_files_alone(tmp_path):
+    LargeFileManager(root_dir=str(tmp_path), pre_save_hook=SAVING).save(
+        {"type": "file", "format": "text", "content": "prose"}, "a.md"
+    )
+    assert (tmp_path / "a.md").read_text() == "prose"
 
 
 # What a build found, kept with the project.

@@ -177,10 +177,11 @@ def compare(first: Results, second: Results, *, measures: Sequence[str] | None =
     for column in ("mean", "sd", "chance"):
         table[f"{column}_a"], table[f"{column}_b"] = a[column], b[column]
     table["difference"] = b["mean"] - a["mean"]
-    table["equal"] = [np.array_equal(x, y, equal_nan=True) for x, y in zip(a["values"], b["values"], strict=True)]
+    equal = [np.array_equal(x, y, equal_nan=True) for x, y in zip(a["values"], b["values"], strict=True)]
+    table["equal"] = np.array(equal, dtype=bool)
     p_values = [
-        np.nan if equal or (row["notebook"], row["corpus"]) in other else _p_value(row, theirs)
-        for equal, (_, row), (_, theirs) in zip(table["equal"], a.iterrows(), b.iterrows(), strict=True)
+        np.nan if same or (row["notebook"], row["corpus"]) in other else _p_value(row, theirs)
+        for same, (_, row), (_, theirs) in zip(equal, a.iterrows(), b.iterrows(), strict=True)
     ]
     table["p_value"] = metrics.holm(p_values)
     notebooks = list(dict.fromkeys(table["notebook"]))
