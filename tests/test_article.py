@@ -150,7 +150,7 @@ def test_the_audit_counts_what_its_notebook_counts(pages, smoke_book):
     printed = (smoke_book / "executed/audit.ipynb").read_text(encoding="utf-8")
     assert f"Of the {found['total']} comparisons, {found['inside']} lie within" in printed
     told = article.noise(report.stored())
-    assert f"{told['inside']}of{told['total']}publishedfigures" in pages[0]
+    assert f"{told['inside']}of{told['total']}comparisons" in pages[0]
 
 
 def test_content_fits_nine_pages_and_every_character_has_a_glyph(pages):
