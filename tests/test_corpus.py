@@ -868,7 +868,8 @@ def test_rebuild_says_what_the_data_folder_lacks(home, tmp_path, capsys, missing
 
 def test_evidence_is_found_by_name_and_an_unknown_name_lists_what_there_is():
     assert corpus.evidence("public_check.csv").is_file()
-    with pytest.raises(ParameterError, match=r"file must be one of example\.npz, public_check\.csv, got 'nothing'"):
+    known = r"example\.npz, public_check\.csv, published\.csv"
+    with pytest.raises(ParameterError, match=rf"file must be one of {known}, got 'nothing'"):
         corpus.evidence("nothing")
 
 

@@ -24,6 +24,7 @@ from vae_lib.report import EXHIBITS, PAPER, ROOT
 SOURCE = ROOT / "paper" / "main.typ"
 CLAIMS = ROOT / "paper" / "claims.toml"
 PDF = ROOT / "paper" / "neurips_2024.pdf"
+BOOK = ROOT / "book"
 NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", "scaling")
 """Whose result files the article reads."""
 
@@ -63,13 +64,15 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
     Raises
     ------
     ParameterError
-        If result files are missing or broken, or the rows do not support a claim.
+        If result files are missing or broken, two of them have a corpus of the same name and another content, or the
+        rows do not support a claim.
     ArticleError
         If the source asks for a row that is not there, for several at once or for an undefined value, mixes corpora in
         one table, or does not compile; the message holds the place in the source.
     """
     results = Path(results).resolve()
     rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
+    _same_contents(provenance)
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
     corpora = _corpora(declared.pop("corpora"), rows, own=own)
@@ -303,6 +306,18 @@ def _corpora(parts: Mapping[str, list[str]], rows: pd.DataFrame, *, own: bool) -
     return chosen
 
 
+def _same_contents(provenance: Mapping[str, Mapping[str, object]]) -> None:
+    seen: dict[str, tuple[str, str]] = {}
+    for notebook, about in provenance.items():
+        for corpus, of in about["corpora"].items():
+            first, content = seen.setdefault(corpus, (notebook, of["hash"]))
+            if of["hash"] != content:
+                raise ParameterError(
+                    f"corpus {corpus} has the content {content[:12]} in {first}.json and {of['hash'][:12]} in "
+                    f"{notebook}.json: their rows cannot stand in one article; execute both notebooks again"
+                )
+
+
 def _where(columns: Mapping[str, object], corpora: Mapping[str, str]) -> dict[str, object]:
     where = dict(columns)
     if "corpus" in where:
@@ -338,7 +353,7 @@ def _listed(shown: list[dict[str, object]]) -> list[dict[str, str]]:
     for exhibit in shown:
         name = f"{exhibit['kind'].capitalize()} {exhibit['number']}"
         for notebook, cell in exhibit["made"]:
-            path = ROOT / "book" / f"{notebook}.ipynb"
+            path = BOOK / f"{notebook}.ipynb"
             cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
             drawn = [of for of in cells if of["metadata"].get("mystnb", {}).get("figure", {}).get("name") == cell]
             named = drawn or [of for of in cells if of["cell_type"] == "code" and cell in "".join(of["source"])]

@@ -1,0 +1,322 @@
+"""The article: its numbers are those of the rows, its words those of the tests; what is not there stops the build."""
+
+import csv
+import json
+import re
+import shutil
+import tomllib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vae_lib import article, report
+from vae_lib.checks import ParameterError
+
+ROOT = Path(__file__).resolve().parents[1]
+SECTIONS = sorted((ROOT / "paper/sections").glob("*.typ"))
+
+DEFINITIONS = {
+    "0.2": "dropout of the published models",
+    "256": "widths of the published models, and of ours",
+    "128": "as above",
+    "512": "as above",
+    "64": "as above, and latents of the published β-VAE",
+    "32": "latents of the published base VAE",
+    "95": "per cent of an interval",
+    "0.5": "a value of β",
+    "0.671": "window of a figure",
+    "0.329": "window of a figure",
+}
+"""Numbers that may stand in the source: what they define was decided and not measured."""
+
+
+def pages_of(pdf):
+    """Text of each page, without the spaces that kerning leaves out or puts in."""
+    objects = {int(number): body for number, body in re.findall(rb"(?:^|\n)(\d+) 0 obj\n(.*?)\nendobj", pdf, re.DOTALL)}
+
+    def stream(number):
+        head, data = objects[number].split(b"stream\n", 1)
+        data = data.rsplit(b"\nendstream", 1)[0]
+        return zlib.decompress(data) if b"FlateDecode" in head else data
+
+    def reference(body, name):
+        return int(re.search(rb"/" + name + rb" (\d+) 0 R", body)[1])
+
+    def characters(font):
+        table = stream(reference(objects[font], b"ToUnicode")).decode()
+        return {
+            int(code, 16): bytes.fromhex(text).decode("utf-16-be")
+            for code, text in re.findall(r"^<(\w{4})> <(\w+)>$", table, re.MULTILINE)
+        }
+
+    def unescape(text):
+        named = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
+        octal = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
+        return octal.sub(
+            lambda found: bytes([int(found[1], 8)]) if found[1].isdigit() else named.get(found[1], found[1]), text
+        )
+
+    pages = []
+    for body in objects.values():
+        if not body.startswith(b"<</Type/Page/"):
+            continue
+        fonts = re.search(rb"/Font<<(.*?)>>", objects[reference(body, b"Resources")])
+        tables = {name: characters(int(number)) for name, number in re.findall(rb"/(\w+) (\d+) 0 R", fonts[1])}
+        text, table = "", {}
+        marks = rb"/(\w+) [\d.]+ Tf|\(((?:\\.|[^\\()])*)\)|<([0-9A-Fa-f]+)>"
+        content = re.sub(
+            rb"/ActualText ?(<.*?>|\(.*?(?<!\\)\))", b"", stream(reference(body, b"Contents")), flags=re.DOTALL
+        )
+        for font, string, digits in re.findall(marks, content, re.DOTALL):
+            if font:
+                table = tables[font]
+                continue
+            codes = bytes.fromhex(digits.decode()) if digits else unescape(string)
+            text += "".join(table.get(int.from_bytes(codes[at : at + 2], "big"), "�") for at in range(0, len(codes), 2))
+        pages.append(re.sub(r"\s", "", text))
+    return pages
+
+
+@pytest.fixture(scope="module")
+def built():
+    return article.typeset()
+
+
+@pytest.fixture(scope="module")
+def pages(built):
+    return pages_of(built[0])
+
+
+@pytest.fixture
+def copied(tmp_path):
+    """Results of the paper run in a folder of their own, to spoil."""
+    shutil.copytree(report.PAPER, tmp_path / "results", ignore=shutil.ignore_patterns("figures"))
+    (tmp_path / "results/figures").symlink_to(report.PAPER / "figures")
+    return tmp_path / "results"
+
+
+def spoil(folder, notebook, change):
+    path = folder / f"{notebook}.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def picked(content, **where):
+    (row,) = [row for row in content["rows"] if all(row[name] == value for name, value in where.items())]
+    return row
+
+
+VAE_AMI = {"model": "vae", "metric": "ami", "subset": "all", "clusterer": "kmeans"}
+
+
+def test_the_committed_article_is_what_its_source_gives_byte_by_byte(built):
+    pdf, exhibits = built
+    again, _ = article.typeset()
+    assert pdf == again
+    assert pdf == article.PDF.read_bytes(), "run `make paper` and commit paper/"
+    with report.EXHIBITS.open(encoding="utf-8") as file:
+        assert list(csv.DictReader(file)) == exhibits, "run `make paper` and commit paper/"
+
+
+@pytest.mark.parametrize(
+    ("where", "digits"),
+    [
+        *(({"notebook": "easy", "metric": "ari", "model": model, "clusterer": "kmeans"}, 3)
+          for model in ("raw", "yeo_johnson", "pca", "untrained", "ae", "vae")),
+        *(({"notebook": "ensembles", "metric": metric, "model": "VAE"}, 3) for metric in ("ari", "nmi", "accuracy")),
+        *(({"notebook": "ensembles", "metric": "ari", "model": model}, 3)
+          for model in ("autoencoder", "PCA", "projection", "features", "kmeans", "reference")),
+        *(({"notebook": "hard", "corpus": "songs-bn-en", "metric": "ami", "model": model, "target": target}, 3)
+          for model in ("vae", "cvae", "centred") for target in ("genre", "language")),
+        ({"notebook": "audit", "corpus": "gtzan-mini", "metric": "ari", "model": "published_vae"}, 3),
+        ({"notebook": "audit", "corpus": "noise", "metric": "ari", "model": "cvae"}, 3),
+        ({"notebook": "medium", "corpus": "songs-en-de", "features": "lyrics", "metric": "ari", "model": "raw", "k": 2,
+          "target": "language"}, 3),
+    ],
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
+)  # fmt: skip
+def test_a_headline_number_stands_in_the_pages_as_it_is_stored(where, digits, pages):
+    row = report.select(report.stored(), subset="all", **where)
+    told = f"{row['mean']:.{digits}f}±{row['sd']:.{digits}f}".replace("-", "−")
+    assert told in "".join(pages[:9])
+
+
+def test_the_audit_counts_what_its_notebook_counts(pages, smoke_book):
+    rows, _ = report.collect(source=smoke_book / "results", notebooks=["audit"])
+    found = article.noise(rows)
+    printed = (smoke_book / "executed/audit.ipynb").read_text(encoding="utf-8")
+    assert f"Of the {found['total']} comparisons, {found['inside']} lie within" in printed
+    told = article.noise(report.stored())
+    assert f"{told['inside']}of{told['total']}comparisons" in pages[0]
+
+
+def test_content_fits_nine_pages_and_every_character_has_a_glyph(pages):
+    (last,) = [number for number, text in enumerate(pages, start=1) if "References[1]" in text]
+    assert last <= 9
+    assert not any("�" in text for text in pages)
+
+
+@pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
+def test_no_measured_number_is_typed(path):
+    source = re.sub(r"^\s*//.*$|\s// .*$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    source = re.sub(r"\b\d+(\.\d+)?(pt|in|em|fr|%)", "", source)  # lengths
+    typed = set(re.findall(r"(?<![\w.])(?:\d*\.\d+|\d{2,})(?![\w.]*\w)", source))
+    assert typed <= set(DEFINITIONS), f"look up {', '.join(sorted(typed - set(DEFINITIONS)))}, or say what it defines"
+
+
+def test_every_claim_is_what_its_seeds_say():
+    declared = tomllib.loads(article.CLAIMS.read_text(encoding="utf-8"))
+    corpora = {part: names[0] for part, names in declared.pop("corpora").items()}
+    rows = report.stored()
+    judged = article.judge(declared, rows, corpora=corpora)
+    for family, about in declared.items():
+        for name, claim in about["claims"].items():
+            sides = [about["rows"] | claim[side] for side in ("first", "second")]
+            for side in sides:
+                side.update({"corpus": corpora.get(side["corpus"], side["corpus"])} if "corpus" in side else {})
+            first, second = (np.array(report.select(rows, **side)["values"]) for side in sides)
+            found = judged[f"{family}.{name}"]
+            assert found["difference"] == pytest.approx(first.mean() - second.mean())
+            assert (found["p"] <= 0.05) == (claim["verdict"] != "undecided")
+            if claim["verdict"] != "undecided":
+                assert (first.mean() > second.mean()) == (claim["verdict"] == "above")
+
+
+def test_every_claim_of_the_claims_file_is_about_a_row_that_the_article_may_not_lose(copied):
+    def reverse(content):
+        row = picked(content, model="vae", metric="ari", subset="all", clusterer="kmeans")
+        row["values"] = [value + 0.2 for value in row["values"]]
+
+    spoil(copied, "easy", reverse)
+    with pytest.raises(
+        ParameterError, match=r"claim easy\.vae-features of claims\.toml says undecided, the rows say above"
+    ):
+        article.typeset(copied, own=False)
+
+
+# What is missing or undefined stops the build, with its name and its place in the source.
+
+
+def test_a_missing_row_is_named(copied):
+    spoil(copied, "easy", lambda content: content["rows"].remove(picked(content, **VAE_AMI)))
+    with pytest.raises(article.ArticleError) as error:
+        article.typeset(copied, own=False)
+    assert '0 rows of easy have subset = "all"' in str(error.value)
+    assert 'model = "vae"' in str(error.value)
+    assert 'metric = "ami"' in str(error.value)
+    assert "paper/sections/results.typ" in str(error.value)
+
+
+def test_a_row_that_is_there_twice_is_named(copied):
+    spoil(copied, "easy", lambda content: content["rows"].append(picked(content, **VAE_AMI)))
+    with pytest.raises(article.ArticleError, match="2 rows of easy have"):
+        article.typeset(copied, own=False)
+
+
+@pytest.mark.parametrize("column", ["mean", "chance"])
+def test_a_number_that_is_not_defined_is_named(column, copied):
+    spoil(copied, "easy", lambda content: picked(content, **VAE_AMI).update({column: None}))
+    with pytest.raises(article.ArticleError, match=f"has NaN in {column}") as error:
+        article.typeset(copied, own=False)
+    assert 'model = "vae"' in str(error.value)
+
+
+def test_a_missing_row_of_a_claim_is_named(copied):
+    ari = VAE_AMI | {"metric": "ari"}
+    spoil(copied, "easy", lambda content: content["rows"].remove(picked(content, **ari)))
+    with pytest.raises(ParameterError, match=r"claim easy\.vae-features of claims\.toml: 0 rows have"):
+        article.typeset(copied, own=False)
+
+
+def test_a_missing_file_is_named(copied):
+    (copied / "medium.json").unlink()
+    with pytest.raises(ParameterError, match="lacks the results of medium"):
+        article.typeset(copied)
+
+
+def test_a_corpus_of_two_contents_is_named(copied):
+    spoil(copied, "easy", lambda content: content["provenance"]["corpora"]["gtzan"].update(hash="0" * 64))
+    with pytest.raises(ParameterError, match=r"corpus gtzan has the content 0{12} in easy\.json"):
+        article.typeset(copied)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('#mean("easy", metric: "ari", model: "nothing")', '0 rows of easy have .*model = "nothing"'),
+        ('#verdict("easy.nothing")', r"claims\.toml declares no claim easy\.nothing"),
+        ('#param("easy", "nothing")', "ran with no parameter nothing"),
+        ('#drawing("fig-easy-nothing", "Nothing", [])', "no figure fig-easy-nothing"),
+        ('#results-table("Mixed", [], columns: 2, head: ([], []), on-gtzan("vae", show-as: cell), '
+         'audited("noise", "raw", show-as: cell))', "table “Mixed” mixes rows of 2 corpus contents"),
+        ('#drawing("fig-easy-maps", "Maps", [], placement: none) #results-table("Table", [], columns: 1, head: ([],), '
+         'made: (("easy", "no such cell"),), [])', "0 cells of easy.ipynb have 'no such cell'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_source_is_named_with_its_place(line, message, tmp_path, monkeypatch):
+    shutil.copytree(ROOT / "paper", tmp_path / "paper", ignore=shutil.ignore_patterns("results", "*.pdf"))
+    source = tmp_path / "paper/main.typ"
+    source.write_text(source.read_text(encoding="utf-8") + f"\n{line}\n", encoding="utf-8")
+    monkeypatch.setattr(article, "SOURCE", source)
+    monkeypatch.setattr(article, "ROOT", Path("/"))  # so that the copy lies below the root of the compiler
+    monkeypatch.setattr(article, "BOOK", ROOT / "book")
+    with pytest.raises(article.ArticleError, match=message) as error:
+        article.typeset()
+    assert "main.typ" in str(error.value) or "no such cell" in line
+
+
+def test_a_build_that_fails_leaves_the_last_article(copied, capsys):
+    (copied / "medium.json").unlink()
+    (copied.parent / "article.pdf").write_bytes(b"the last one")
+    assert article.main(["--results", str(copied)]) == 1
+    assert "the article was not set; the last one is as it was" in capsys.readouterr().err
+    assert (copied.parent / "article.pdf").read_bytes() == b"the last one"
+
+
+# Other runs, and the way from the article to the book.
+
+
+def test_the_article_of_another_run_says_so_on_every_page(smoke_book):
+    before = article.PDF.read_bytes()
+    assert article.main(["--results", str(smoke_book / "results")]) == 0
+    pages = pages_of((smoke_book / "article.pdf").read_bytes())
+    assert all("yourownrun" in text for text in pages)
+    assert "Yourownrun." in pages[0]
+    row = report.select(
+        report.collect(source=smoke_book / "results")[0],
+        notebook="easy", metric="ari", model="vae", clusterer="kmeans", subset="all",
+    )  # fmt: skip
+    assert f"{row['mean']:.3f}±{row['sd']:.3f}" in pages[0]
+    assert "songs-bn-en" not in "".join(pages)
+    assert article.PDF.read_bytes() == before
+
+
+def test_what_a_run_lacks_is_left_open_in_its_own_article_only(copied):
+    spoil(copied, "easy", lambda content: content["rows"].remove(picked(content, **VAE_AMI)))
+    pdf, _ = article.typeset(copied, own=True)
+    assert "–" in "".join(pages_of(pdf))
+
+
+def test_a_page_names_what_it_makes_of_the_article():
+    made = report.exhibits("easy")
+    assert re.fullmatch(r"(Table|Figure) \d+(, (Table|Figure) \d+)*", made)
+    table = report.provenance_table(report.PAPER / "easy.json").data
+    assert table.loc["in the article", "easy"] == made
+
+
+def test_the_book_shows_the_article_and_links_every_exhibit_to_its_cell(smoke_book):
+    html = smoke_book / "html"
+    assert (html / "neurips_2024.pdf").read_bytes() == article.PDF.read_bytes()
+    page = (html / "book/article.html").read_text(encoding="utf-8")
+    for address in re.findall(r'(?:data|href)="([^"]*neurips_2024\.pdf)["#]', page):
+        assert (html / "book" / address).resolve() == (html / "neurips_2024.pdf").resolve()
+    assert page.count("neurips_2024.pdf") >= 2
+    with report.EXHIBITS.open(encoding="utf-8") as file:
+        for exhibit in csv.DictReader(file):
+            assert exhibit["exhibit"] in page
+            target = re.search(r"\(#(fig-[\w-]+)\)", exhibit["made by"])
+            address = f"{exhibit['notebook']}.html" + (f"#{target[1]}" if target else "")
+            assert f'href="{address}"' in page, exhibit
