@@ -66,7 +66,7 @@ STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib $(ARTICLE) paper
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 # What makes pages of executed notebooks: no result depends on it.
-RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py vae_lib/vary.py vae_lib/compare.py vae_lib/article.py)
+RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py vae_lib/vary.py vae_lib/article.py)
 LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py))
 # What the reference pages are generated from while they are rendered.
 REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)

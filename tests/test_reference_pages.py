@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import io
+import json
 import re
 from contextlib import redirect_stdout
 from datetime import date
@@ -205,6 +206,14 @@ def test_pages_lead_to_the_glossary(html):
     for name in ("methods", "easy", "medium", "hard", "ensembles"):
         links = [link.get("href", "") for link in page(html, f"book/{name}").find_all("a")]
         assert any(link.startswith("glossary.html#term-") for link in links), name
+
+
+def test_search_knows_terms_parameters_and_functions(html):
+    text = (html / "searchindex.js").read_text(encoding="utf-8")
+    index = json.loads(text[text.index("(") + 1 : text.rindex(")")])
+    assert {measure.title.lower() for measure in report.MEASURES.values()} <= set(index["indexentries"])
+    assert {name for *_, name in index["objects"][""]} >= set(reference.parameters()["parameter"])
+    assert {name for *_, name in index["objects"]["vae_lib.metrics"]} >= set(reference.public("metrics"))
 
 
 # Changelog.
