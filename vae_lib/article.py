@@ -235,6 +235,13 @@ def criterion(rows: pd.DataFrame, *, k: int) -> dict[str, float]:
     dict
         `cells`, `correlation` (Spearman), `chosen` (the ARI of the cell of highest criterion), its `rank`, and the
         `lowest`, `median` and `highest` ARI.
+
+    Examples
+    --------
+    >>> from vae_lib import article, report
+    >>> found = article.criterion(report.stored(), k=10)
+    >>> found["lowest"] <= found["median"] <= found["highest"]  # as the article tells it
+    True
     """
     cells = rows[(rows["model"] == "grid: VAE") & (rows["metric"] == "ari")]
     about = pd.DataFrame(list(cells["params"]), index=cells.index).assign(ari=cells["mean"])

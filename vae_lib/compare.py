@@ -261,7 +261,14 @@ def _commits(first: Results, second: Results) -> list[str]:
 
 
 def changed_parameters(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
-    """Tell which parameters differ between two provenances, as ``beta 1 → 8``."""
+    """Tell which parameters differ between two provenances.
+
+    Examples
+    --------
+    >>> from vae_lib import compare
+    >>> compare.changed_parameters({"parameters": {"beta": 1.0, "seeds": 10}}, {"parameters": {"beta": 8.0, "seeds": 10}})
+    ['beta 1 → 8']
+    """
     a, b = before["parameters"], after["parameters"]
     return [
         f"{name} {_plain(a.get(name, '–'))} → {_plain(b.get(name, '–'))}"

@@ -361,6 +361,13 @@ def typical(points: np.ndarray, clusters: np.ndarray, *, top: int = 5) -> dict[i
     -------
     dict of int to array of int
         Cluster to the rows of its tracks, the nearest first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import own
+    >>> own.typical([[0.0], [1.0], [5.0]], np.array([0, 0, 1]), top=1)
+    {0: array([0]), 1: array([2])}
     """
     points = checks.matrix(points, "points", rows=len(clusters))
     checks.count(top, "top")

@@ -207,6 +207,12 @@ def table_cells(text: str) -> list[list[list[str]]]:
     """Read the tables of a piece of HTML: per table its lines, per line the text of each cell.
 
     A cell over several columns or lines is repeated in each, so that all lines have the same length.
+
+    Examples
+    --------
+    >>> from vae_lib import pages
+    >>> pages.table_cells("<table><tr><th>model</th><th>ARI</th></tr><tr><td>VAE</td><td>0.17</td></tr></table>")
+    [[['model', 'ARI'], ['VAE', '0.17']]]
     """
     from bs4 import BeautifulSoup
 

@@ -59,6 +59,13 @@ def read_changes(text: str, parameters: Mapping[str, Mapping[str, Parameter]]) -
     ------
     ParameterError
         If no notebook has such a parameter, a value is of another type, or the text is something else.
+
+    Examples
+    --------
+    >>> from vae_lib import execute, vary
+    >>> known = execute.parse_parameters("beta: float = 1.0  # weight of the KL divergence", "easy")
+    >>> vary.read_changes("beta=8", {"easy": known})
+    {'all': {'beta': 8.0}}
     """
     before, *pieces = re.split(r"(?:^|\s+)([^\s=]+)=", text.strip())
     if before or not pieces:
