@@ -266,7 +266,8 @@ def changed_parameters(before: Mapping[str, object], after: Mapping[str, object]
     Examples
     --------
     >>> from vae_lib import compare
-    >>> compare.changed_parameters({"parameters": {"beta": 1.0, "seeds": 10}}, {"parameters": {"beta": 8.0, "seeds": 10}})
+    >>> before, after = ({"parameters": {"beta": beta, "seeds": 10}} for beta in (1.0, 8.0))
+    >>> compare.changed_parameters(before, after)
     ['beta 1 → 8']
     """
     a, b = before["parameters"], after["parameters"]

@@ -105,6 +105,9 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from vae_lib.interactive import View, latent_map
     >>> tracks = pd.DataFrame({"title": ["A", "B"], "genre": ["pop", "rock"]}, index=["a", "b"])
     >>> view = View(np.array([[0.0, 1.0], [2.0, 3.0]]), tracks["genre"], "genre")
     >>> figure = latent_map({"PCA, by genre": view}, tracks)

@@ -43,6 +43,8 @@ def from_log_mel(
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from vae_lib.sound import from_log_mel
     >>> image = np.full((32, 64), -80.0)
     >>> image[8] = 0.0  # one band sounds throughout
     >>> y = from_log_mel(image, seconds=2)
