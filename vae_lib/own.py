@@ -255,6 +255,12 @@ def titles(tracks: pd.DataFrame) -> pd.Series:
     ----------
     tracks : DataFrame
         As in `Corpus`.
+
+    Examples
+    --------
+    >>> ids = pd.Index(["a", "b"], name="track_id")
+    >>> titles(pd.DataFrame({"title": ["R&B", None], "artist": ["Somebody", None]}, index=ids)).tolist()
+    ['R&amp;B (Somebody)', 'b']
     """
     known = tracks.reindex(columns=["title", "artist"]).astype(object)
     title = known["title"].where(known["title"].notna(), tracks.index.to_series())
@@ -276,6 +282,12 @@ def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
         Of categories.
     key : dict of str to str
         What stands for what, for those that were replaced.
+
+    Examples
+    --------
+    >>> shown, key = drawable(pd.Series(["folk", "বাউল"], name="genre"))
+    >>> shown.tolist(), key
+    (['folk', 'genre 2'], {'genre 2': 'বাউল'})
     """
     from matplotlib import font_manager, ft2font
 
@@ -329,6 +341,13 @@ def differences(table: pd.DataFrame, clusters: np.ndarray, *, top: int = 3, leas
     -------
     dict of int to str
         Cluster to what it is more of, the largest first, each with its difference in standard deviations.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({column: [0.0, 0.0, 0.0, 0.0] for column in AUDIBLE})
+    >>> table["tempo"] = [80.0, 82.0, 120.0, 122.0]
+    >>> differences(table, np.array([0, 0, 1, 1]))
+    {0: 'slower (−2.0)', 1: 'faster (+2.0)'}
     """
     checks.count(top, "top")
     audible = table[[*AUDIBLE]]
@@ -505,7 +524,13 @@ def _yaml(values: object) -> str:
 
 
 def plain(text: object) -> str:
-    """Text that Markdown shows as it is written, on one line."""
+    r"""Text that Markdown shows as it is written, on one line.
+
+    Examples
+    --------
+    >>> print(plain("*[x]*"))
+    \*\[x\]\*
+    """
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~$&:^@-])", r"\\\1", " ".join(str(text).split()))
 
 
