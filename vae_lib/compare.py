@@ -385,8 +385,9 @@ def page(comparison: Comparison) -> str:
     if comparison.table[["mean_a", "mean_b"]].notna().all(axis=1).any():
         parts.append(
             '<figure><div class="wide" tabindex="0" role="img" aria-label="Scores of B against scores of A">'
-            f"{_svg(comparison)}</div><figcaption>The mean over seeds in B against that in A, a panel per metric, a mark "
-            "per row, small and grey where both are equal. On the line both agree. Crosses are chance levels.</figcaption></figure>"
+            f"{_svg(comparison)}</div><figcaption>The mean over seeds in B against that in A, a panel per metric, a "
+            "mark per row, small and grey where both are equal. On the line both agree. Crosses are chance levels."
+            "</figcaption></figure>"
         )
     parts.append(
         "<p>Scores are mean ± standard deviation over seeds. p-values are of the difference over seeds, one by one "
