@@ -129,7 +129,7 @@ $(PARAMETERS): $(BUILD)/params/.resolved
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
 	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
-	  $(if $(findstring j,$(filter-out --%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector \
+	  $(if $(findstring j,$(filter-out --% VARIATION=% OWN=%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector \
 	  $(if $(VARIATION),--base _build/$(PROFILE) --needs "$^")
 .PRECIOUS: $(EXECUTED)
 

@@ -392,9 +392,10 @@ def page(comparison: Comparison) -> str:
         parts.append("<ul>" + "".join(f"<li>{html.escape(note)}</li>" for note in comparison.notes) + "</ul>")
     if comparison.table[["mean_a", "mean_b"]].notna().all(axis=1).any():
         parts.append(
-            f'<figure><div class="wide" role="img" aria-label="Scores of B against scores of A">{_svg(comparison)}'
-            "</div><figcaption>The mean over seeds in B against that in A, a panel per metric, a mark per row, small "
-            "and grey where both are equal. On the line both agree. Crosses are chance levels.</figcaption></figure>"
+            '<figure><div class="wide" tabindex="0" role="img" aria-label="Scores of B against scores of A">'
+            f"{_svg(comparison)}</div><figcaption>The mean over seeds in B against that in A, a panel per metric, a "
+            "mark per row, small and grey where both are equal. On the line both agree. Crosses are chance levels."
+            "</figcaption></figure>"
         )
     parts.append(
         "<p>Scores are mean ± standard deviation over seeds. p-values are of the difference over seeds, one by one "

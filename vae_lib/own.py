@@ -258,6 +258,8 @@ def titles(tracks: pd.DataFrame) -> pd.Series:
 
     Examples
     --------
+    >>> import pandas as pd
+    >>> from vae_lib.own import titles
     >>> ids = pd.Index(["a", "b"], name="track_id")
     >>> titles(pd.DataFrame({"title": ["R&B", None], "artist": ["Somebody", None]}, index=ids)).tolist()
     ['R&amp;B (Somebody)', 'b']
@@ -285,6 +287,8 @@ def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
 
     Examples
     --------
+    >>> import pandas as pd
+    >>> from vae_lib.own import drawable
     >>> shown, key = drawable(pd.Series(["folk", "বাউল"], name="genre"))
     >>> shown.tolist(), key
     (['folk', 'genre 2'], {'genre 2': 'বাউল'})
@@ -344,6 +348,9 @@ def differences(table: pd.DataFrame, clusters: np.ndarray, *, top: int = 3, leas
 
     Examples
     --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from vae_lib.own import AUDIBLE, differences
     >>> table = pd.DataFrame({column: [0.0, 0.0, 0.0, 0.0] for column in AUDIBLE})
     >>> table["tempo"] = [80.0, 82.0, 120.0, 122.0]
     >>> differences(table, np.array([0, 0, 1, 1]))
@@ -528,6 +535,7 @@ def plain(text: object) -> str:
 
     Examples
     --------
+    >>> from vae_lib.own import plain
     >>> print(plain("*[x]*"))
     \*\[x\]\*
     """

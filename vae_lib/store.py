@@ -105,6 +105,7 @@ def plain_name(text: str, *, longest: int = 80) -> str:
 
     Examples
     --------
+    >>> from vae_lib.store import plain_name
     >>> plain_name("book+beta=8")
     'book+beta=8'
     >>> plain_name("book+corpus_name=my songs")
