@@ -29,7 +29,7 @@ def main() -> None:
         document = nbformat.read(path, as_version=4)
         for cell in document.cells:
             for output in cell.get("outputs", []):
-                for kind in ("image/png", "image/jpeg"):
+                for kind in ("image/png", "image/jpeg", "image/svg+xml"):
                     output.get("data", {}).pop(kind, None)
         nbformat.write(document, HERE / path.name)
         print(f"tests/nbval/{path.name}")
