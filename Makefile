@@ -145,7 +145,7 @@ $(addprefix $(BUILD)/executed/,own.ipynb own_clusters.ipynb): $(wildcard $(BUILD
 # One after the other: in the whole book both write the same songs.
 $(BUILD)/executed/own_clusters.ipynb: | $(BUILD)/executed/own.ipynb
 # The page of results reads the rows that the other pages wrote, and those of the article.
-$(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json)
+$(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json) data/evidence/published.csv
 
 # A variation says on every page that it is one: its notice goes under `html:` of the configuration.
 NOTICE := $(wildcard $(BUILD)/notice.yml)

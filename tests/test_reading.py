@@ -114,6 +114,13 @@ def test_staging_leaves_executed_notebooks_as_they_are(smoke_book):
         assert sources == [cell.source for cell in executed.cells if cell.cell_type == "code"]
 
 
+@notebook
+def test_code_is_folded_except_for_the_parameters(name, pages):
+    shown = [cell for cell in pages[name].select("div.cell") if cell.select(":scope > div.cell_input")]
+    assert len(shown) == 1
+    assert "profile:" in shown[0].text
+
+
 def test_a_mark_opens_by_keyboard_and_leads_to_its_cell_unfolded(html, tab):
     tab.goto((html / "book/easy.html").as_uri())
     mark = tab.locator("details.trace", has_text="download").first

@@ -1,9 +1,9 @@
 """What stands around the outputs of executed notebooks in the book: where each comes from, and its download.
 
 ``python -m vae_lib.pages stage`` copies the executed notebooks and the prose to the tree that Sphinx reads. Every shown
-table and figure gets a mark there that opens and says what it was computed from, every code cell an anchor, every glued
-number a link to the cell that it comes from; tables are written as CSV, figures as SVG, result files as JSON and CSV,
-sounds and images within HTML as files that a browser fetches when they are wanted.
+table and figure gets a mark there that opens and says what it was computed from, every glued number a link to the cell
+that it comes from. Code is folded, all but the parameters. Tables are written as CSV, figures as SVG, result files as
+JSON and CSV, sounds and images within HTML as files that a browser fetches when they are wanted.
 Notebooks as executed are read and not changed.
 ``python -m vae_lib.pages trim`` takes out of the rendered book what no page loads.
 """
@@ -143,6 +143,8 @@ def stage(
                 shown = shown._replace(rows=_rows_behind(cell, own, kept), parameters=parameters)
                 made[shown.anchor] = shown
                 figures |= _named_figure(cell, shown.anchor)
+                if not {"parameters", "hide-input", "hide-cell", "remove-input"} & set(cell.metadata.get("tags", [])):
+                    cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
                 cells += [nbformat.v4.new_markdown_cell(f"({shown.anchor})=", id=f"{cell['id']}-anchor"), cell]
                 if _shows(cell):
                     cells.append(nbformat.v4.new_markdown_cell(mark(shown, page=name), id=f"{cell['id']}-mark"))
@@ -216,8 +218,11 @@ def table_cells(text: str) -> list[list[list[str]]]:
     """
     from bs4 import BeautifulSoup
 
+    document = BeautifulSoup(text, "html.parser")
+    for broken in document.find_all("br"):
+        broken.replace_with("\n")
     tables = []
-    for table in BeautifulSoup(text, "html.parser").find_all("table"):
+    for table in document.find_all("table"):
         grid: dict[tuple[int, int], str] = {}
         for line, row in enumerate(table.find_all("tr")):
             column = 0

@@ -31,7 +31,8 @@ def main() -> None:
         for cell in document.cells:
             ignored = "nbval-ignore-output" in cell.metadata.get("tags", [])
             for output in cell.get("outputs", []):
-                for kind in ("image/png", "image/jpeg", *(("text/html", pages.PLOTLY) if ignored else ())):
+                drawn = ("image/png", "image/jpeg", "image/svg+xml")
+                for kind in (*drawn, *(("text/html", pages.PLOTLY) if ignored else ())):
                     output.get("data", {}).pop(kind, None)
         nbformat.write(document, HERE / path.name)
         print(f"tests/nbval/{path.name}")
