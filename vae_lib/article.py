@@ -36,7 +36,7 @@ READINGS = {
     "base VAE": ("published_vae", "native"),
     "β-VAE": ("published_beta_vae", "native"),
 }
-"""Ways to read a line of the published table: its model and the space of its shape metrics, which it does not tell."""
+"""How a line of the published table may be read, by model and by space of its shape metrics, which it does not tell."""
 
 
 class ArticleError(Exception):

@@ -38,7 +38,7 @@ MINIMUM = 20  # tracks for models and clusters, and tracks with words for a mode
 DIMENSIONS = 64  # of the lyric vectors, at most
 WORKERS = 2  # processes that compute features
 
-#: What one hears, by the column that measures it: what to call it, its unit, and a track that has more or less of it.
+#: What one hears, by the column that measures it, with its name, its unit, and words for what has more or less of it.
 AUDIBLE = {
     "tempo": ("speed", "beats per minute", "faster", "slower"),
     "rms_mean": ("loudness", "of full scale", "louder", "softer"),
