@@ -118,7 +118,8 @@ def stage(
     stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
     made: dict[str, Made] = {}
     figures: dict[str, Figure] = {}
-    (into / "book").mkdir(parents=True, exist_ok=True)
+    for folder in ("book", DOWNLOADS):
+        (into / folder).mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         parameters = _parameters(build / "params" / f"{name}.json")
         read = [name] if name in built else parameters.get("notebooks", [])
