@@ -220,7 +220,7 @@ def built(tmp_path_factory):
         target.parent.mkdir(exist_ok=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, target)
     (folder / "vae_lib").mkdir()
-    for name in ("__init__", "checks", "store", "execute", "vary"):
+    for name in ("__init__", "checks", "store", "execute", "vary", "pages"):
         shutil.copy2(ROOT / "vae_lib" / f"{name}.py", folder / "vae_lib")
     (folder / ".venv").symlink_to(sys.prefix)
     (folder / "_toc.yml").write_text(

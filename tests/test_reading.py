@@ -14,6 +14,8 @@ import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
 
+from vae_lib.pages import LARGEST_SVG
+
 ROOT = Path(__file__).resolve().parents[1]
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [Path(TOC["root"]).name] + [Path(chapter["file"]).name for chapter in TOC["chapters"]]
@@ -190,9 +192,15 @@ def test_every_figure_can_be_downloaded(name, html, pages):
                 assert len(root) > 0
 
 
-def test_figures_are_there_as_svg(html):
-    figures = {path.stem for path in (html / "figures").glob("*.svg")}
-    assert "fig-results-story" in figures
+@notebook
+def test_every_figure_is_there_as_svg_unless_it_has_too_many_points(name, html, smoke_book):
+    for cell in nbformat.read(smoke_book / f"executed/{name}.ipynb", as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if drawn := output.get("data", {}).get("image/svg+xml"):
+                figure = cell.metadata.get("mystnb", {}).get("figure", {}).get("name", f"{name}-{cell.id}")
+                assert (html / f"figures/{figure}.svg").exists() == (len(drawn) <= LARGEST_SVG)
+            else:
+                assert "image/png" not in output.get("data", {}), f"{cell.id} was drawn without SVG"
 
 
 @pytest.mark.parametrize("name", ["easy", "hard", "paper/easy"])

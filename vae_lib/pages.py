@@ -122,8 +122,9 @@ def stage(
     stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
     made: dict[str, Made] = {}
     figures: dict[str, Figure] = {}
+    for folder in ("book/_html", DOWNLOADS):
+        (into / folder).mkdir(parents=True, exist_ok=True)
     static = into / "book/_html"  # what it holds is _static in the book
-    static.mkdir(parents=True, exist_ok=True)
     with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:
         shutil.copyfile(script, static / script.name)
     for name, document in documents.items():
