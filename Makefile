@@ -178,9 +178,9 @@ compare: $(READY)  ## two runs side by side: make compare A=book B=book+beta=8 M
 paper: $(if $(RESULTS),,$(ARTICLE)) | $(READY)  ## set the article; RESULTS=_build/book/results: from the rows of your own run
 	@$(if $(RESULTS),$(BIN)/python -m vae_lib.article --results "$(RESULTS)",echo "$(ARTICLE) is up to date")
 
-# Every page of the book that is rendered carries it, so it is set before.
-$(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json paper/results/figures/*.svg) paper/claims.toml \
-  paper/refs.bib data/evidence/published.csv $(addprefix vae_lib/,article.py metrics.py report.py scaling.py) $(NOTEBOOKS) | $(READY)
+# Every book that is rendered carries it, so it is set before.
+$(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json paper/results/figures/*.svg paper/claims.toml \
+  data/evidence/published.csv $(addprefix vae_lib/,article.py metrics.py report.py scaling.py)) paper/refs.bib | $(READY)
 	@$(BIN)/python -m vae_lib.article
 paper/exhibits.csv: $(ARTICLE)
 	@test -e $@ || $(BIN)/python -m vae_lib.article

@@ -187,6 +187,8 @@ def test_effective_parameters_are_written_only_where_they_differ(tmp_path):
 
 # A small project around the real Makefile: two notebooks of a second each.
 
+PAPER = ("paper/refs.bib", "paper/exhibits.csv", "paper/neurips_2024.pdf")
+
 
 def make(folder, *targets, wait=True, **variables):
     """Run the Makefile of `folder` as a user would: without the variables of the make that runs these tests."""
@@ -215,9 +217,9 @@ def built(tmp_path_factory):
     """A project whose book is built."""
     folder = tmp_path_factory.mktemp("made") / "project"
     folder.mkdir()
-    for name in ("Makefile", "_config.yml", "requirements.txt", "pyproject.toml", "book/_html", "paper/refs.bib"):
+    for name in ("Makefile", "_config.yml", "requirements.txt", "pyproject.toml", "book/_html", *PAPER):
         target = folder / name
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(exist_ok=True, parents=True)
         (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, target)
     (folder / "vae_lib").mkdir()
     for name in ("__init__", "checks", "store", "execute", "vary", "pages"):
