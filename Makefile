@@ -47,9 +47,6 @@ override export MANIFEST := $(if $(filter MANIFEST,$(YOURS)),$(value MANIFEST))
 override export FOLDER := $(if $(filter FOLDER,$(YOURS)),$(value FOLDER))
 ifeq ($(OWN),)
 ifneq ($(YOURS),)
-ifneq ($(strip $(P)),)
-$(error P="$(P)" varies the default book; a book about your own music takes its parameters from book/params/$(PROFILE).yaml)
-endif
 ifneq ($(words $(YOURS))-$(if $(MANIFEST)$(FOLDER),given),1-given)
 $(error give MANIFEST=songs.csv or FOLDER=folder, one of them, to make a book about your own music)
 endif
@@ -57,6 +54,7 @@ endif
 endif
 FRONT := $(if $(OWN),$(BUILD)/front)
 TOC := $(if $(OWN),$(FRONT)/)_toc.yml
+CONFIG := $(if $(OWN),$(FRONT)/)_config.yml
 
 PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))
 NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
@@ -148,7 +146,7 @@ $(BUILD)/executed/own_clusters.ipynb: | $(BUILD)/executed/own.ipynb
 $(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json) data/evidence/published.csv
 
 # A variation says on every page that it is one: its notice goes under `html:` of the configuration.
-NOTICE := $(wildcard $(BUILD)/notice.yml)
+NOTICE := $(if $(VARIATION),_build/$(VARIATION)/notice.yml)
 # Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
 $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TOC) $(NOTICE) \
   $(if $(OWN),$(wildcard $(FRONT)/_config.yml $(FRONT)/book/*)) | $(READY)
@@ -158,7 +156,7 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TO
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
 	@$(if $(OWN),cp -R $(FRONT)/. $(BUILD)/stage/)
 	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
-	@$(if $(NOTICE),sed '/^html:/r $(NOTICE)' _config.yml > $(BUILD)/stage/_config.yml)
+	@$(if $(NOTICE),sed '/^html:/r $(NOTICE)' $(CONFIG) > $(BUILD)/stage/_config.yml)
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \
