@@ -72,11 +72,11 @@ def make_own(run_make, tmp_path_factory):
     """Run make on music of one's own in a folder with a space in its name, and remove the builds in the end."""
     builds = []
 
-    def run(**source):
+    def run(*, changes="", **source):
         (option, path) = next(iter(source.items()))
-        build = ROOT / "_build" / own.build_name(Path(path), profile="smoke")
-        builds.append(build)
-        return run_make("book", "PROFILE=smoke", f"{option}={path}"), build
+        build = ROOT / "_build" / own.build_name(Path(path), profile="+".join(["smoke", *changes.split()]))
+        builds.extend([build, ROOT / "_build" / "+".join(["smoke", *changes.split()])] if changes else [build])
+        return run_make("book", "PROFILE=smoke", f"{option}={path}", *([f"P={changes}"] if changes else [])), build
 
     yield run
     for build in builds:
@@ -420,6 +420,18 @@ def test_two_tracks_in_a_folder_of_one_genre_give_a_page_that_says_what_they_can
     assert "all tracks have the same genre, rock" in front
     assert "2 tracks are fewer than the 20" in front
     assert "a book of clusters begins at 20 tracks, and this one ends here" in shown(build, "own")
+
+    before = {path: path.read_bytes() for path in build.rglob("*") if path.is_file()}
+    result, varied = make_own(FOLDER=music, changes="methods.permutations=50")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert varied != build
+    assert "2 tracks are fewer than the 20" in shown(varied, "index")
+    notice = (varied / "html" / "book" / "own.html").read_text(encoding="utf-8")
+    assert "<strong>methods.permutations = 50</strong>" in notice
+    assert {path: path.read_bytes() for path in before} == before
+    result, _ = make_own(FOLDER=music, changes="bta=4")
+    assert result.returncode != 0
+    assert "did you mean 'beta'" in result.stderr + result.stdout
 
 
 # The songs to try it with.

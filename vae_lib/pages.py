@@ -27,7 +27,7 @@ from vae_lib.checks import ParameterError
 
 DOWNLOADS = "extra"  # in the staged tree; html_extra_path of _config.yml puts what it holds at the root of the book
 HEADING = "## Where these numbers come from"
-LARGEST_SVG = 1_500_000  # bytes; a figure of more is a cloud of points, for which the PNG has to do
+LARGEST_SVG = 1_000_000  # bytes; a figure of more is a cloud of points, for which the PNG has to do
 RECORD = "application/papermill.record/"  # what glue puts before the type of a value that a cell does not show
 MEDIA = {"audio/mpeg": "mp3", "image/png": "png"}  # what becomes a file of the book, and its suffix
 PLOTLY = "application/vnd.plotly.v1+json"  # what JupyterLab shows of a map; a page shows its HTML
@@ -350,7 +350,7 @@ def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
 
 
 def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:
-    """Copy result files, and write their rows as CSV, where a list or mapping is JSON in its cell."""
+    """Write result files without white space, and their rows as CSV, where a list or mapping is JSON in its cell."""
     found = {}
     for path in sorted(folder.glob("*.json")):
         try:
@@ -361,7 +361,8 @@ def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:
         except (ValueError, KeyError, TypeError) as error:
             raise ParameterError(f"{path} is not a result file: {error!r}") from None
         _write_csv(into / under / f"{path.stem}.csv", [columns, *lines])
-        shutil.copyfile(path, into / under / path.name)
+        text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        (into / under / path.name).write_text(text, encoding="utf-8")
         found[path.stem] = Rows(path.stem, f"{under}/{path.stem}", provenance)
     return found
 
