@@ -31,6 +31,7 @@ LARGEST_SVG = 1_000_000  # bytes; a figure of more is a cloud of points, for whi
 RECORD = "application/papermill.record/"  # what glue puts before the type of a value that a cell does not show
 MEDIA = {"audio/mpeg": "mp3", "image/png": "png"}  # what becomes a file of the book, and its suffix
 PLOTLY = "application/vnd.plotly.v1+json"  # what JupyterLab shows of a map; a page shows its HTML
+TOGGLE = '<span class="toctree-toggle"'  # what opens a part of the theme's navigation
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what the pages load of it, or may
 
 _EMBEDDED = re.compile(rf"data:(?P<kind>{'|'.join(MEDIA)});base64,(?P<content>[A-Za-z0-9+/=]+)")
@@ -163,7 +164,7 @@ def stage(
 
 def anchor(page: str, cell: Mapping[str, object]) -> str:
     """Name of the place of a code cell in the book, as in ``easy.html#cell-easy-c36``."""
-    return f"cell-{page}-" + re.sub(r"[^a-z0-9]+", "-", str(cell["id"]).lower()).strip("-")
+    return "cell-" + re.sub(r"[^a-z0-9]+", "-", f"{page}-{cell['id']}".lower()).strip("-")
 
 
 def facts(made: Made) -> dict[str, str]:
@@ -289,7 +290,7 @@ def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> int:
 
     That is what MathJax has for other inputs and outputs, and maps of minified code. The notebooks that the book offers
     for download become the clean ones, which can be run and do not repeat every figure. Roles that docutils gives to
-    lists of citations, and that ARIA has withdrawn, go as well.
+    lists of citations, and that ARIA has withdrawn, go as well; the arrows of the navigation get a name.
 
     Parameters
     ----------
@@ -309,10 +310,11 @@ def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> int:
         path.unlink()
     for source in map(Path, sources):
         shutil.copyfile(source, folder / "_sources/book" / source.name)
-    for path in folder.glob("book/*.html"):
+    for path in folder.rglob("*.html"):
         text = path.read_text(encoding="utf-8")
+        text = re.sub(r' role="list"(?= class="citation-list")| role="doc-biblioentry"', "", text)
         path.write_text(
-            re.sub(r' role="list"(?= class="citation-list")| role="doc-biblioentry"', "", text), encoding="utf-8"
+            text.replace(f"<summary>{TOGGLE}", f'<summary aria-label="Its pages">{TOGGLE}'), encoding="utf-8"
         )
     return before - _size(folder)
 
