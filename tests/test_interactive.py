@@ -3,7 +3,6 @@
 import html
 import io
 import json
-import os
 import re
 import shutil
 from base64 import b64decode
@@ -215,25 +214,13 @@ def test_no_page_is_heavy(smoke_book):
 # In a browser, from disk, without a network.
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no Chromium on PATH: nothing interactive was tried in a browser")
-    api = pytest.importorskip("playwright.sync_api")
-    with api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.geteuid() == 0 else [])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def open_page(chromium):
+def open_page(browser):
     """Open a file in a tab of its own without network; at the end nothing may have gone wrong in any of them."""
     wrong, contexts = [], []
 
     def opened(path, **options):
-        contexts.append(chromium.new_context(**options))
+        contexts.append(browser.new_context(**options))
         contexts[-1].set_offline(True)
         tab = contexts[-1].new_page()
         tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
