@@ -1,4 +1,4 @@
-# The one entry point: `make help`. Make is the dependency graph of the book; what it calls is in vae_lib/execute.py.
+# The one entry point: `make help`. Make is the dependency graph of the book; what it calls is in book/companion/execute.py.
 
 PYTHON ?= python3
 PROFILE ?= book
@@ -29,7 +29,7 @@ endif
 BIN := .venv/bin
 READY := .venv/.ready
 # A variation, `make book P="beta=8"`, and a book about your own music, MANIFEST or FOLDER, are profiles of their own:
-# vae_lib/vary.py and vae_lib/own.py name them and write them into their builds.
+# book/companion/vary.py and book/companion/own.py name them and write them into their builds.
 DERIVED := $(or $(OWN),$(VARIATION))
 BUILD := _build/$(or $(DERIVED),$(PROFILE))
 VALUES := $(if $(DERIVED),$(BUILD)/profile.yaml,book/params/$(PROFILE).yaml)
@@ -64,8 +64,8 @@ STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib $(ARTICLE) paper
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
 PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
 # What makes pages of executed notebooks: no result depends on it.
-RENDERING := $(wildcard vae_lib/pages.py vae_lib/reference.py vae_lib/vary.py vae_lib/article.py)
-LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py))
+RENDERING := $(wildcard book/companion/pages.py book/companion/reference.py book/companion/vary.py book/companion/article.py)
+LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py book/companion/*.py))
 # What the reference pages are generated from while they are rendered.
 REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
 
@@ -98,11 +98,11 @@ $(READY): .venv/.locked pyproject.toml
 
 ifneq ($(strip $(P)),)
 book render: $(READY)
-	@variation=$$($(BIN)/python -m vae_lib.vary book/params/$(PROFILE).yaml $(NOTEBOOKS) --set "$$P") && \
+	@variation=$$($(BIN)/python -m companion vary book/params/$(PROFILE).yaml $(NOTEBOOKS) --set "$$P") && \
 	  $(MAKE) --no-print-directory $@ P= VARIATION="$$variation"
 else ifneq ($(MANIFEST)$(FOLDER),)
 book: $(READY)
-	@own=$$($(BIN)/python -m vae_lib.own prepare --manifest="$$MANIFEST" --folder="$$FOLDER" --values=$(VALUES)) && \
+	@own=$$($(BIN)/python -m companion own --manifest="$$MANIFEST" --folder="$$FOLDER" --values=$(VALUES)) && \
 	  $(MAKE) --no-print-directory book OWN=$$own MANIFEST= FOLDER=
 else
 book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
@@ -113,20 +113,20 @@ render:  ## render the prose again without executing a notebook that has been ex
 endif
 
 songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=songs.csv (or FOLDER=folder)
-	@$(BIN)/python -m vae_lib.own songs
+	@$(BIN)/python -m companion songs
 
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
 # when it differs, so a change re-executes the notebooks whose own parameters changed.
-$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) $(TOC) vae_lib/execute.py | $(READY)
-	@$(BIN)/python -m vae_lib.execute resolve $< $(NOTEBOOKS) --into $(@D)
+$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) $(TOC) book/companion/execute.py | $(READY)
+	@$(BIN)/python -m companion resolve $< $(NOTEBOOKS) --into $(@D)
 	@touch $@
 
 $(PARAMETERS): $(BUILD)/params/.resolved
-	@test -e $@ || $(BIN)/python -m vae_lib.execute resolve $(VALUES) $(NOTEBOOKS) --into $(@D)
+	@test -e $@ || $(BIN)/python -m companion resolve $(VALUES) $(NOTEBOOKS) --into $(@D)
 
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
 	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
-	@$(BIN)/python -m vae_lib.execute run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
+	@$(BIN)/python -m companion run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
 	  $(if $(findstring j,$(filter-out --% VARIATION=% OWN=%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector \
 	  $(if $(VARIATION),--base _build/$(PROFILE) --needs "$^")
 .PRECIOUS: $(EXECUTED)
@@ -155,14 +155,14 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TO
 	@mkdir -p $(BUILD)/stage $(dir $(HTML))
 	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
 	@$(if $(OWN),cp -R $(FRONT)/. $(BUILD)/stage/)
-	@$(BIN)/python -m vae_lib.pages stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
+	@$(BIN)/python -m companion stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
 	@$(if $(NOTICE),sed '/^html:/r $(NOTICE)' $(CONFIG) > $(BUILD)/stage/_config.yml)
 	@touch $(BUILD)/stage
 	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
 	  > $(BUILD)/render.log 2>&1 || { \
 	  echo "error: the book was not rendered; the last one is as it was. From $(BUILD)/render.log:" >&2; \
 	  grep -E 'WARNING|ERROR|Error:|rror in' $(BUILD)/render.log >&2 || tail -n 12 $(BUILD)/render.log >&2; exit 1; }
-	@$(BIN)/python -m vae_lib.pages trim $(BUILD)/rendered/_build/html $(NOTEBOOKS)
+	@$(BIN)/python -m companion trim $(BUILD)/rendered/_build/html $(NOTEBOOKS)
 	@touch -r $(BUILD)/stage $(BUILD)/rendered/_build/html/index.html
 	@rm -rf $(BUILD)/replaced
 	@if test -e $(HTML); then mv $(HTML) $(BUILD)/replaced; fi
@@ -171,24 +171,23 @@ $(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TO
 .PRECIOUS: $(HTML)/index.html
 
 compare: $(READY)  ## two runs side by side: make compare A=book B=book+beta=8 METRIC=ari
-	@$(BIN)/python -m vae_lib.compare "$(A)" "$(B)" $(if $(METRIC),--metric "$(METRIC)")
+	@$(BIN)/python -m companion compare "$(A)" "$(B)" $(if $(METRIC),--metric "$(METRIC)")
 
 paper: $(if $(RESULTS),,$(ARTICLE)) | $(READY)  ## set the article; RESULTS=_build/book/results: from the rows of your own run
-	@$(if $(RESULTS),$(BIN)/python -m vae_lib.article --results "$(RESULTS)",echo "$(ARTICLE) is up to date")
+	@$(if $(RESULTS),$(BIN)/python -m companion article --results "$(RESULTS)",echo "$(ARTICLE) is up to date")
 
 # Every book that is rendered carries it, so it is set before.
 $(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json paper/results/figures/*.svg paper/claims.toml \
   data/evidence/published.csv $(addprefix vae_lib/,article.py metrics.py report.py scaling.py)) paper/refs.bib | $(READY)
-	@$(BIN)/python -m vae_lib.article
+	@$(BIN)/python -m companion article
 paper/exhibits.csv: $(ARTICLE)
-	@test -e $@ || $(BIN)/python -m vae_lib.article
+	@test -e $@ || $(BIN)/python -m companion article
 
 # A recipe of its own, so that the profile is that of the article whatever PROFILE says.
 paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results
 	@test -n "$(DATA_HOME)" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
 	@$(MAKE) --no-print-directory book PROFILE=paper
-	@$(BIN)/python -m vae_lib.execute keep _build/paper --into paper/results
-	@$(BIN)/python -m vae_lib.reference
+	@$(BIN)/python -m companion keep _build/paper --into paper/results
 
 test: $(READY)  ## build the smoke book, then check and test everything
 	@$(MAKE) --no-print-directory book PROFILE=smoke
@@ -202,10 +201,10 @@ references: $(READY)  ## regenerate the nbval references from the smoke book
 
 # What it saves has no outputs: the sources stay as clean as they were.
 lab: $(READY)  ## open the clean notebooks in JupyterLab
-	@$(BIN)/jupyter lab book --ContentsManager.pre_save_hook=vae_lib.execute.clear_outputs $(LAB)
+	@$(BIN)/jupyter lab book --ContentsManager.pre_save_hook=companion.execute.clear_outputs $(LAB)
 
 data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
-	@$(BIN)/python -m vae_lib.download $(CORPUS)
+	@$(BIN)/python -m companion data $(CORPUS)
 
 embed: $(READY)  ## derive the embedded corpora again from audio and lyrics: make embed DATA_HOME=folder CORPUS=name
 	@set -e; for name in $(or $(CORPUS),gtzan-mini songs-en-de lyrics-bn-en); do $(BIN)/python data/rebuild.py $$name; done

@@ -135,6 +135,6 @@ RunningKernel.execute_cell_input = execute_in_history
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave stderr out: progress bars write there, and vae_lib.execute takes it off the pages."""
+    """Leave stderr out: progress bars write there, and companion.execute takes it off the pages."""
     if "stderr" not in getattr(item.parent, "skip_compare", ["stderr"]):
         item.parent.skip_compare += ("stderr",)

@@ -1,16 +1,12 @@
 """Variational autoencoders that cluster music without labels.
 
-The library is a stack of floors; a module imports only from floors below it (the tests enforce it)::
+From a corpus to scores that stand beside chance::
 
-    reference | pages | vary | own
-    execute | article | interactive | compare
-    report | plots
-    train  | cluster | disentangle
-    models
-    networks
-    elbo   | metrics | features | lyrics | sound
-    corpus | frames | inputs | checkpoint
-    download | manifest | synth
-    store  | audio | scaling
-    checks
+    corpus    songs as tables of features, images and words
+    features  audio and lyrics to numbers
+    models    the variational autoencoder and its recipes
+    train     seeds trained, embedded, decoded
+    cluster   clusters of latents, their number, their consensus
+    metrics   agreement with labels, shape in a space, both beside chance
+    plots     axes in, axes out
 """

@@ -1,10 +1,9 @@
-"""GTZAN fetched and verified: ``python -m vae_lib.download`` (``make data``), which nothing else calls.
+"""GTZAN fetched and verified, and only where this is asked for.
 
 Each track is one published WAV file, known by its SHA-256. A track is written under its own name, and only when its
 sum is right, so an archive cannot put anything anywhere else and an interrupted run goes on where it stopped.
 """
 
-import argparse
 import hashlib
 import io
 import os
@@ -15,7 +14,7 @@ import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -341,27 +340,19 @@ def _place(data: bytes, path: Path, *, sha256: str) -> str:
     return ""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command; returns 0 if all that was asked for is there and verified, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.download", description=__doc__.split("\n\n")[0])
-    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(REMOTES)} (default: all)")
-    parser.add_argument("--data-home", help="where to put them (default: the variable DATA_HOME, else data/raw)")
-    options = parser.parse_args(arguments)
+def fetch_all(names: Sequence[str] = (), *, folder: Path | str | None = None) -> int:
+    """Fetch corpora by name, all of `REMOTES` by default, and print what came; 0 if all is verified, else 1."""
     complete = True
-    for name in options.names or sorted(REMOTES, key=lambda name: REMOTES[name].tracks_per_genre):
+    for name in names or sorted(REMOTES, key=lambda name: REMOTES[name].tracks_per_genre):
         try:
-            reasons = fetch(name, folder=options.data_home)
+            reasons = fetch(name, folder=folder)
         except ParameterError as error:
             print(f"error: {error}", file=sys.stderr)
             complete = False
             continue
         for track_id, reason in sorted(reasons.items()):
             print(f"missing {track_id}: {reason}", file=sys.stderr)
-        n, folder = len(_sums(name)), data_home(options.data_home) / REMOTES[name].folder
-        print(f"{name}: {n - len(reasons)} of {n} tracks verified in {folder}")
+        n, place = len(_sums(name)), data_home(folder) / REMOTES[name].folder
+        print(f"{name}: {n - len(reasons)} of {n} tracks verified in {place}")
         complete &= not reasons
     return 0 if complete else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 
-from vae_lib import pages, report
+from companion import pages, report
 
 HERE = Path(__file__).resolve().parent
 EXECUTED = HERE.parents[1] / "_build/smoke/executed"

@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from PIL import Image
 
-from vae_lib import execute
+from companion import execute
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = re.findall(r"(?:file|root): *(\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))  # as the Makefile does
 SOURCES = sorted((ROOT / "book").glob("*.ipynb"))
 PROFILES = sorted((ROOT / "book/params").glob("*.yaml"))
@@ -73,7 +73,7 @@ def test_a_changed_corpus_makes_its_notebooks_stale(corpus, smoke_book, run_make
     for name, values in execute.resolve(ROOT / "book/params/smoke.yaml", SOURCES).items():
         named = [each for value in values.values() for each in (value if isinstance(value, list | tuple) else [value])]
         if corpus in [str(each).replace("-", "_") for each in named]:
-            assert f"vae_lib.execute run book/{name}.ipynb" in plan, f"the Makefile does not say that {name} reads it"
+            assert f"companion.execute run book/{name}.ipynb" in plan, f"the Makefile does not say that {name} reads it"
 
 
 # Pages.

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from vae_lib import execute, report
+from companion import execute, report
 
 SHUFFLED = """
 import dataclasses, functools

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from vae_lib import metrics, report
+from companion import report
+from vae_lib import metrics
 from vae_lib.checks import ParameterError
 from vae_lib.metrics import Comparison, Score
 

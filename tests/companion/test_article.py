@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vae_lib import article, report
+from companion import article, report
+from companion.__main__ import main
 from vae_lib.checks import ParameterError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = sorted((ROOT / "paper/sections").glob("*.typ"))
 
 DEFINITIONS = {
@@ -271,7 +272,7 @@ def test_a_mistake_in_the_source_is_named_with_its_place(line, message, tmp_path
 def test_a_build_that_fails_leaves_the_last_article(copied, capsys):
     (copied / "medium.json").unlink()
     (copied.parent / "article.pdf").write_bytes(b"the last one")
-    assert article.main(["--results", str(copied)]) == 1
+    assert main(["article", "--results", str(copied)]) == 1
     assert "the article was not set; the last one is as it was" in capsys.readouterr().err
     assert (copied.parent / "article.pdf").read_bytes() == b"the last one"
 
@@ -281,7 +282,7 @@ def test_a_build_that_fails_leaves_the_last_article(copied, capsys):
 
 def test_the_article_of_another_run_says_so_on_every_page(smoke_book):
     before = article.PDF.read_bytes()
-    assert article.main(["--results", str(smoke_book / "results")]) == 0
+    assert main(["article", "--results", str(smoke_book / "results")]) == 0
     pages = pages_of((smoke_book / "article.pdf").read_bytes())
     assert all("yourownrun" in text for text in pages)
     assert "Yourownrun." in pages[0]

@@ -23,12 +23,12 @@ from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "paper" / "results"
 """Where the rows that the article prints are kept."""
 PUBLISHED = ROOT / "data" / "evidence" / "published.csv"
 EXHIBITS = ROOT / "paper" / "exhibits.csv"
-"""What each figure and table of the article is made by, as `vae_lib.article.build` left it."""
+"""What each figure and table of the article is made by, as `companion.article.build` left it."""
 
 MEASURES = (
     metrics.METRICS
@@ -228,7 +228,7 @@ def results_path(notebook: str, *, profile: str) -> Path:
 
     Examples
     --------
-    >>> from vae_lib import report
+    >>> from companion import report
     >>> report.results_path("easy", profile="book").relative_to(report.ROOT).as_posix()
     '_build/book/results/easy.json'
     """
@@ -316,7 +316,7 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
 
     Examples
     --------
-    >>> from vae_lib import report
+    >>> from companion import report
     >>> where = {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
     >>> row = report.select(report.stored(), **where)
     >>> row["corpus"], int(row["n"]), int(row["seeds"])
@@ -359,7 +359,7 @@ def compare(first: pd.Series, second: pd.Series, *, paired: bool = True) -> Comp
 
     Examples
     --------
-    >>> from vae_lib import report
+    >>> from companion import report
     >>> where = {"notebook": "easy", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
     >>> vae, untrained = (report.select(report.stored(), model=model, **where) for model in ("vae", "untrained"))
     >>> report.compare(vae, untrained).superiority  # a share of the seeds
@@ -467,7 +467,7 @@ def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
     Examples
     --------
     >>> import pandas as pd
-    >>> from vae_lib import report
+    >>> from companion import report
     >>> table = report.styled(pd.DataFrame({"tempo": [90, 120]}), caption="Two tracks.")
     >>> "<caption>Two tracks.</caption>" in table.to_html()
     True
@@ -482,7 +482,8 @@ def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from vae_lib import corpus, report
+    >>> from companion import report
+    >>> from vae_lib import corpus
     >>> report.overview([corpus.load("gtzan-mini")]).loc[["tracks", "genres", "known artists"], "gtzan-mini"].to_dict()
     {'tracks': '100', 'genres': '10', 'known artists': '41'}
     """

@@ -7,7 +7,8 @@ from base64 import b64encode
 import nbformat
 import pytest
 
-from vae_lib import pages
+from companion import pages
+from companion.__main__ import main
 from vae_lib.checks import ParameterError
 
 TABLE = """<style>#T th {color: red}</style><table id="T"><caption>Scores &lt;all&gt;</caption>
@@ -183,7 +184,7 @@ def test_prose_that_shows_what_is_not_there_is_an_error(text, message, build, tm
 
 def test_what_is_missing_or_broken_is_named(build, capsys):
     arguments = ["stage", str(build), "book/easy.ipynb", "book/hard.ipynb", "--into", str(build.parent / "stage")]
-    assert pages.main(arguments) == 2
+    assert main(arguments) == 2
     assert "executed/hard.ipynb" in capsys.readouterr().err
     (build / "results/easy.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ParameterError, match=r"easy\.json is not a result file"):

@@ -1,15 +1,13 @@
 """Two runs side by side: which of their result rows belong together, and how they differ.
 
-``python -m vae_lib.compare`` is what ``make compare A=book B=book+beta=8`` calls. A notebook ends with `beside`, which
-shows what a tweak did.
+``python -m companion compare`` is what ``make compare A=book B=book+beta=8`` calls. A notebook ends with `beside`,
+which shows what a tweak did.
 """
 
-import argparse
 import html
 import io
 import itertools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +19,8 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
-from vae_lib import metrics, plots, report, store
+from companion import report
+from vae_lib import metrics, plots
 from vae_lib.checks import ParameterError
 
 WHAT = ("notebook", "corpus", "features", "model", "clusterer", "target", "subset", "noise", "metric", "space")
@@ -265,7 +264,7 @@ def changed_parameters(before: Mapping[str, object], after: Mapping[str, object]
 
     Examples
     --------
-    >>> from vae_lib import compare
+    >>> from companion import compare
     >>> before, after = ({"parameters": {"beta": beta, "seeds": 10}} for beta in (1.0, 8.0))
     >>> compare.changed_parameters(before, after)
     ['beta 1 → 8']
@@ -489,31 +488,3 @@ def _headline(rows: pd.DataFrame) -> pd.DataFrame:
     measures = [name for name in DEFAULT[:2] if name in set(rows["metric"])] or list(rows["metric"].unique()[:2])
     chosen = rows["metric"].isin(measures) & (rows["subset"] == "all") & rows["noise"].isin(["none", "singletons"])
     return rows[chosen].reset_index(drop=True)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Compare two runs; return 0, or 2 on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.compare", description=__doc__)
-    parser.add_argument("a", help="a build, such as book, or a folder of result files")
-    parser.add_argument("b")
-    parser.add_argument("--metric", default="", help=f"such as ari,nmi; {', '.join(DEFAULT)} by default")
-    options = parser.parse_args(arguments)
-    try:
-        comparison = compare(read(options.a), read(options.b), measures=options.metric.replace(",", " ").split())
-        path = (
-            report.ROOT
-            / "_build"
-            / "compare"
-            / f"{store.plain_name('--'.join(comparison.names).replace('/', '-'))}.html"
-        )
-        with store.replacing(path) as temporary:
-            temporary.write_text(page(comparison), encoding="utf-8")
-    except (ParameterError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(as_text(comparison), "", f"The page: {path.relative_to(report.ROOT)}", sep="\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -20,11 +20,12 @@ from matplotlib.colors import to_hex
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 from PIL import Image
 
-from vae_lib import interactive, pages, plots
+from companion import interactive, pages
+from companion.interactive import View
+from vae_lib import plots
 from vae_lib.checks import ParameterError
-from vae_lib.interactive import View
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 EVIL = '<script>document.title = "taken"</script></script><a href="https://example.org">A$AP & Ke$ha</a>'
 
 

@@ -177,12 +177,12 @@ def test_another_recording_is_not_taken_for_the_published_one(serve, tmp_path):
 
 def test_the_command_reports_each_missing_track_and_fails(serve, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("GTZAN_URL", serve(archive(TRACKS[1:])).url)
-    assert download.main(["gtzan", "--data-home", str(tmp_path)]) == 1
+    assert download.fetch_all(["gtzan"], folder=tmp_path) == 1
     said = capsys.readouterr()
     assert "missing blues.00000: not in the archive" in said.err
     assert "gtzan: 3 of 4 tracks verified in" in said.out
     monkeypatch.setenv("GTZAN_URL", serve(GOOD).url)
-    assert download.main(["gtzan", "--data-home", str(tmp_path)]) == 0
+    assert download.fetch_all(["gtzan"], folder=tmp_path) == 0
 
 
 def test_a_cut_download_goes_on_where_it_stopped(serve, tmp_path):

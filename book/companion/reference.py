@@ -1,4 +1,4 @@
-"""The parts of the book's reference pages that are generated: floors, parameters, measures and how results changed.
+"""The parts of the book's reference pages that are generated: parameters, measures and how results changed.
 
 Sphinx loads this module as an extension; a page then writes ``{{ parameters }}`` or ``{{ measure_ari }}`` where the
 generated text belongs.
@@ -9,7 +9,6 @@ import importlib
 import inspect
 import re
 import sys
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -22,8 +21,8 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
-from vae_lib import cluster, execute, metrics, models, report, store
-from vae_lib.checks import ParameterError
+from companion import execute, report
+from vae_lib import cluster, metrics, models, store
 
 HISTORY = report.PAPER / "history.csv"
 """Where it is kept how the headlines of the paper run have changed, a line for each time that one of them did."""
@@ -73,29 +72,6 @@ HEADLINES: Mapping[str, Mapping[str, object]] = {
 """The stored rows that sum the study up, each by the columns that single it out."""
 
 
-def floors() -> list[list[str]]:
-    """Modules of the library floor by floor, the highest first, as import-linter enforces them.
-
-    Examples
-    --------
-    >>> from vae_lib import reference
-    >>> reference.floors()[-1]  # what all others stand on
-    ['checks']
-    """
-    contract = tomllib.loads((report.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-    return [re.findall(r"\w+", layer) for layer in contract["contracts"][0]["layers"]]
-
-
-def floors_table() -> str:
-    """Give the floors as a Markdown table: a line per module with the first sentence of its docstring."""
-    lines = ["| floor | module | what lives there |", "|---|---|---|"]
-    for height, modules in zip(range(len(floors()), 0, -1), floors(), strict=True):
-        for place, module in enumerate(modules):
-            purpose = inspect.getdoc(importlib.import_module(f"vae_lib.{module}")).partition("\n")[0].rstrip(".")
-            lines.append(f"| {'' if place else height} | {{py:mod}}`~vae_lib.{module}` | {purpose} |")
-    return "\n".join(lines)
-
-
 def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
     """Read what every notebook can be told, and what each profile tells it.
 
@@ -117,7 +93,7 @@ def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
 
     Examples
     --------
-    >>> from vae_lib import reference
+    >>> from companion import reference
     >>> table = reference.parameters()
     >>> table[(table["parameter"] == "beta") & (table["notebook"] == "easy")].iloc[0]["meaning"]
     'weight of the KL divergence'
@@ -181,7 +157,7 @@ def measure(name: str) -> str:
 
     Examples
     --------
-    >>> from vae_lib import reference
+    >>> from companion import reference
     >>> reference.measure("silhouette")
     'From −1 to 1, higher is better; measured in a space, without labels.'
     >>> reference.measure("davies_bouldin")
@@ -205,7 +181,7 @@ def recipe(name: str) -> str:
 
     Examples
     --------
-    >>> from vae_lib import reference
+    >>> from companion import reference
     >>> reference.recipe("vae")
     'As the recipe `vae`: base VAE: Gaussian posterior, standard normal prior; β = 1.'
     """
@@ -218,7 +194,7 @@ def clusterer(name: str) -> str:
 
     Examples
     --------
-    >>> from vae_lib import reference
+    >>> from companion import reference
     >>> reference.clusterer("dbscan")
     'As the clusterer `dbscan`: finds the number of clusters itself, has no random start.'
     """
@@ -312,7 +288,6 @@ def history_table(history: Path | str = HISTORY) -> str:
 def substitutions() -> dict[str, str]:
     """Everything that a page can ask for by name, as Markdown."""
     return {
-        "floors": floors_table(),
         "parameters": parameters_list(),
         "history": history_table(),
         **{f"measure_{name}": measure(name) for name in report.MEASURES},
@@ -322,15 +297,15 @@ def substitutions() -> dict[str, str]:
 
 
 def public(module: str) -> list[str]:
-    """Names of the functions and classes that a module offers, in the order of its source.
+    """Names of the functions and classes that a module such as ``vae_lib.train`` offers, in the order of its source.
 
     Examples
     --------
-    >>> from vae_lib import reference
-    >>> reference.public("scaling")
+    >>> from companion import reference
+    >>> reference.public("vae_lib.scaling")
     ['measure', 'slope', 'predict']
     """
-    found = importlib.import_module(f"vae_lib.{module}")
+    found = importlib.import_module(module)
     tree = ast.parse(inspect.getsource(found))
     kinds = ast.FunctionDef | ast.ClassDef
     return [node.name for node in tree.body if isinstance(node, kinds) and not node.name.startswith("_")]
@@ -352,7 +327,7 @@ def _substitute(app: Sphinx, config: Config) -> None:
 def _list_members(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Put a table of what a module offers below its docstring."""
     if what == "module":
-        names = public(name.removeprefix("vae_lib."))
+        names = public(name)
         lines += ["", ".. autosummary::", "   :nosignatures:", "", *(f"   {each}" for each in names), ""]
 
 
@@ -373,10 +348,3 @@ def _link_imported(
         node["refspecific"] = True
         return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contnode)
     return contnode
-
-
-if __name__ == "__main__":
-    try:
-        print(f"{remember()} headlines differ from the last run, in {HISTORY.relative_to(report.ROOT)}")
-    except ParameterError as error:
-        sys.exit(f"error: {error}")

@@ -1,19 +1,17 @@
 """Your own music: a manifest or a folder made into a corpus and the beginnings of a book, and what its pages ask of it.
 
-``python -m vae_lib.own prepare --manifest songs.csv`` (or ``--folder music``), which ``make book MANIFEST=…`` calls,
+``python -m companion own --manifest songs.csv`` (or ``--folder music``), which ``make book MANIFEST=…`` calls,
 computes features where they are missing, puts a saved corpus into ``_build/own-<name>/corpus`` and writes the front
-page, the table of contents and the parameters of the book beside it. ``python -m vae_lib.own songs`` (``make songs``)
+page, the table of contents and the parameters of the book beside it. ``python -m companion songs`` (``make songs``)
 writes synthetic songs as files, to try it with.
 """
 
-import argparse
 import csv
 import hashlib
 import html
 import os
 import re
 import shutil
-import signal
 import sys
 import time
 import unicodedata
@@ -25,11 +23,12 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from vae_lib import checks, corpus, execute, features, lyrics, store
+from companion import execute
+from vae_lib import checks, corpus, features, lyrics, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 CORPUS, SKIPPED, FRONT, PROFILE = "corpus", "skipped.csv", "front", "profile.yaml"  # in the folder of the build
 PAGES = ("own", "own_clusters", "methods", "glossary", "references")  # of the book, as far as the project has them
@@ -259,7 +258,7 @@ def titles(tracks: pd.DataFrame) -> pd.Series:
     Examples
     --------
     >>> import pandas as pd
-    >>> from vae_lib.own import titles
+    >>> from companion.own import titles
     >>> ids = pd.Index(["a", "b"], name="track_id")
     >>> titles(pd.DataFrame({"title": ["R&B", None], "artist": ["Somebody", None]}, index=ids)).tolist()
     ['R&amp;B (Somebody)', 'b']
@@ -288,7 +287,7 @@ def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
     Examples
     --------
     >>> import pandas as pd
-    >>> from vae_lib.own import drawable
+    >>> from companion.own import drawable
     >>> shown, key = drawable(pd.Series(["folk", "বাউল"], name="genre"))
     >>> shown.tolist(), key
     (['folk', 'genre 2'], {'genre 2': 'বাউল'})
@@ -350,7 +349,7 @@ def differences(table: pd.DataFrame, clusters: np.ndarray, *, top: int = 3, leas
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from vae_lib.own import AUDIBLE, differences
+    >>> from companion.own import AUDIBLE, differences
     >>> table = pd.DataFrame({column: [0.0, 0.0, 0.0, 0.0] for column in AUDIBLE})
     >>> table["tempo"] = [80.0, 82.0, 120.0, 122.0]
     >>> differences(table, np.array([0, 0, 1, 1]))
@@ -391,7 +390,7 @@ def typical(points: np.ndarray, clusters: np.ndarray, *, top: int = 5) -> dict[i
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import own
+    >>> from companion import own
     >>> own.typical([[0.0], [1.0], [5.0]], np.array([0, 0, 1]), top=1)
     {0: array([0]), 1: array([2])}
     """
@@ -535,7 +534,7 @@ def plain(text: object) -> str:
 
     Examples
     --------
-    >>> from vae_lib.own import plain
+    >>> from companion.own import plain
     >>> print(plain("*[x]*"))
     \*\[x\]\*
     """
@@ -603,56 +602,22 @@ def _lost(lost: pd.DataFrame) -> str:
     return f"{len(lost)} file{' was' if len(lost) == 1 else 's were'} skipped; {{doc}}`own` says which and why."
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run ``prepare`` or ``songs``; return 0, 2: bad input, 130: interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.own", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    preparing = commands.add_parser("prepare", help="corpus, parameters and front page of a book; prints its build")
-    preparing.add_argument("--manifest", default="", metavar="CSV")
-    preparing.add_argument("--folder", default="", metavar="FOLDER")
-    preparing.add_argument("--values", required=True, metavar="YAML", help="the profile, book/params/*.yaml")
-    writing = commands.add_parser("songs", help="write synthetic songs as files, with a manifest")
-    writing.add_argument("--into", default="_build/songs", metavar="FOLDER")
-    writing.add_argument("--count", type=int, default=60)
-    options = parser.parse_args(arguments)
-    # Workers are shut down when these arrive as exceptions.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
-    try:
-        if options.command == "songs":
-            path = write_songs(options.into, count=options.count)
-            print(f"{options.count} songs are written: make book MANIFEST={path}")
-        else:
-            build = prepare(_source(options.manifest, options.folder), values=options.values)
-            _tell(build)
-            print(build.name)
-    except (ParameterError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; features so far are kept, and the same command goes on from there", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _source(manifest: str, folder: str) -> Path:
+def source(manifest: str, folder: str) -> Path:
+    """Give the one of both that is named, or say what is wrong with them."""
     if bool(manifest) == bool(folder):
         raise ParameterError(f"give either MANIFEST or FOLDER, got MANIFEST={manifest} and FOLDER={folder}")
-    source = Path(manifest or folder).expanduser()
-    if manifest and source.is_dir():
+    path = Path(manifest or folder).expanduser()
+    if manifest and path.is_dir():
         raise ParameterError(f"MANIFEST={manifest} is a folder; say FOLDER={manifest}, or name the CSV file in it")
-    if folder and source.is_file():
+    if folder and path.is_file():
         raise ParameterError(f"FOLDER={folder} is a file; say MANIFEST={folder} if it lists songs")
-    if not source.exists():
+    if not path.exists():
         option = "MANIFEST" if manifest else "FOLDER"
         raise ParameterError(f"{option}={manifest or folder}: no such {'file' if manifest else 'folder'}")
-    return source
+    return path
 
 
-def _tell(build: Path) -> None:
+def tell(build: Path) -> None:
     """Say on standard error what came in and what did not."""
     place = (build / CORPUS).relative_to(ROOT)
     music, lost = corpus.read(build / CORPUS), skipped(place)
@@ -661,7 +626,3 @@ def _tell(build: Path) -> None:
         print(f"skipped {track_id}: {row['reason']}", file=sys.stderr)
     if len(lost) > 5:
         print(f"skipped {len(lost) - 5} more: {(place.parent / SKIPPED).as_posix()}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,10 +12,11 @@ import pytest
 import yaml
 from test_execute import write_notebook
 
-from vae_lib import execute, report, store, vary
+from companion import execute, report, vary
+from vae_lib import store
 from vae_lib.checks import ParameterError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 EASY = """\
 profile: str = "scratch"
@@ -120,7 +121,7 @@ def test_the_name_of_a_build_says_what_was_changed_whatever_the_order_or_notatio
 def test_any_value_gives_a_short_name_that_is_safe_as_a_folder(text, book):
     name, other = (vary.vary(*book, changed).name for changed in (text, text + "y"))
     assert re.fullmatch(r"[\w.,+=-]{1,90}", name, flags=re.ASCII)
-    assert report.results_path("easy", profile=name).parents[1].name == name
+    assert report.results_path("easy", profile=name).parents[2].name == name
     assert name != other
 
 

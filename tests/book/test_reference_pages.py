@@ -15,11 +15,16 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from vae_lib import cluster, execute, metrics, models, reference, report
+from companion import execute, reference, report
+from vae_lib import cluster, metrics, models
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
-MODULES = [module for floor in reference.floors() for module in floor]
+MODULES = [
+    name
+    for path in sorted((BOOK / "api").glob("*.md"))
+    for name in re.findall(r"automodule:: (\S+)", path.read_text("utf-8"))
+]
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 SOURCES = {path: path.read_text(encoding="utf-8") for path in [*BOOK.rglob("*.md"), *NOTEBOOKS]}
 
@@ -37,7 +42,7 @@ def html(smoke_book):
 
 def examples_of(module):
     # Without globals: an example imports what it uses, so that it runs when it is copied.
-    found = doctest.DocTestFinder().find(importlib.import_module(f"vae_lib.{module}"), globs={})
+    found = doctest.DocTestFinder().find(importlib.import_module(module), globs={})
     return [test for test in found if test.examples]
 
 
@@ -57,8 +62,8 @@ def test_what_a_reader_calls_has_an_example():
     shown = {module: {test.name.split(".")[-1] for test in examples_of(module)} for module in MODULES}
     assert sum(map(len, shown.values())) >= 100
     for metric in metrics.METRICS.values():
-        assert metric.function.__name__ in shown["metrics"]
-    assert {clusterer.function.__name__ for clusterer in cluster.CLUSTERERS.values()} <= shown["cluster"]
+        assert metric.function.__name__ in shown["vae_lib.metrics"]
+    assert {clusterer.function.__name__ for clusterer in cluster.CLUSTERERS.values()} <= shown["vae_lib.cluster"]
     without = {module for module in MODULES if not shown[module]}
     assert not without, f"no example in {', '.join(sorted(without))}"
 
@@ -77,7 +82,7 @@ def test_the_first_example_of_the_library_runs():
 @module
 def test_every_public_name_of_a_module_is_on_its_page_with_its_source(module, html):
     names = reference.public(module)
-    target = f"vae_lib.{module}"
+    target = module
     pages = [
         path for path in (html / "book/api").glob("*.html") if f'id="{target}.' in path.read_text(encoding="utf-8")
     ]
@@ -92,25 +97,15 @@ def test_every_public_name_of_a_module_is_on_its_page_with_its_source(module, ht
         assert f'id="{anchor}"' in (pages[0].parent / code).read_text(encoding="utf-8")
 
 
-def test_the_floors_on_the_page_are_those_that_are_enforced(html):
-    cells = [
-        [cell.get_text(strip=True) for cell in row.find_all("td")] for row in page(html, "book/library").select("tr")
-    ]
-    assert [cells[1] for cells in filter(None, cells)] == MODULES
-    docstring = importlib.import_module("vae_lib").__doc__.partition("::")[2]
-    drawn = [re.findall(r"\w+", line) for line in docstring.splitlines() if line.strip()]
-    assert drawn == reference.floors(), "the docstring of vae_lib draws other floors than pyproject.toml"
-
-
 @module
 def test_what_a_docstring_refers_to_exists(module):
-    found = importlib.import_module(f"vae_lib.{module}")
+    found = importlib.import_module(module)
     texts = [ast.get_docstring(node) or "" for node in ast.walk(ast.parse(Path(found.__file__).read_text("utf-8")))
              if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef)]  # fmt: skip
     for text in texts:
-        for first, name in re.findall(r"(?<![`\w])`(?:vae_lib\.)?(\w+)\.(\w+)`(?!`)", text):
-            if first in MODULES:
-                assert hasattr(importlib.import_module(f"vae_lib.{first}"), name), f"`{first}.{name}`"
+        for first, name in re.findall(r"(?<![`\w])`(?:vae_lib\.|companion\.)?(\w+)\.(\w+)`(?!`)", text):
+            for other in (full for full in MODULES if full.endswith(f".{first}")):
+                assert hasattr(importlib.import_module(other), name), f"`{first}.{name}`"
 
 
 # Parameters.
@@ -213,7 +208,7 @@ def test_search_knows_terms_parameters_and_functions(html):
     index = json.loads(text[text.index("(") + 1 : text.rindex(")")])
     assert {measure.title.lower() for measure in report.MEASURES.values()} <= set(index["indexentries"])
     assert {name for *_, name in index["objects"][""]} >= set(reference.parameters()["parameter"])
-    assert {name for *_, name in index["objects"]["vae_lib.metrics"]} >= set(reference.public("metrics"))
+    assert {name for *_, name in index["objects"]["vae_lib.metrics"]} >= set(reference.public("vae_lib.metrics"))
 
 
 # Changelog.

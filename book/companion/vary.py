@@ -1,24 +1,23 @@
 """Variations: a profile with a few other values, as a build of its own beside that of the profile.
 
-``python -m vae_lib.vary`` is what ``make book P="beta=8"`` calls first. It checks the changes against the
+``python -m companion vary`` is what ``make book P="beta=8"`` calls first. It checks the changes against the
 ``parameters`` cells of all notebooks, writes the profile of the variation into its build and prints the build's name.
 """
 
-import argparse
 import ast
 import html
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
-from vae_lib import execute, store
+from companion import execute
+from companion.execute import BUILD_NAME, EVERY_NOTEBOOK, Parameter
+from vae_lib import store
 from vae_lib.checks import ParameterError
-from vae_lib.execute import BUILD_NAME, EVERY_NOTEBOOK, Parameter
 
 
 class Variation(NamedTuple):
@@ -62,7 +61,7 @@ def read_changes(text: str, parameters: Mapping[str, Mapping[str, Parameter]]) -
 
     Examples
     --------
-    >>> from vae_lib import execute, vary
+    >>> from companion import execute, vary
     >>> known = execute.parse_parameters("beta: float = 1.0  # weight of the KL divergence", "easy")
     >>> vary.read_changes("beta=8", {"easy": known})
     {'all': {'beta': 8.0}}
@@ -163,24 +162,3 @@ def write(variation: Variation, folder: Path | str) -> list[Path]:
         "notice.yml": f"  announcement: {json.dumps(variation.notice)}\n",
     }
     return [path for name, text in texts.items() if execute.write_changed(path := Path(folder) / name, text)]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Prepare a variation and print the name of its build; return 0, or 2 on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.vary", description=__doc__)
-    parser.add_argument("profile", help="book/params/*.yaml")
-    parser.add_argument("notebooks", nargs="+")
-    parser.add_argument("--set", required=True, dest="changes", metavar="P", help='such as "beta=8 easy.seeds=3"')
-    options = parser.parse_args(arguments)
-    try:
-        variation = vary(options.profile, options.notebooks, options.changes)
-        write(variation, Path("_build") / variation.name)
-    except (ParameterError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(variation.name)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

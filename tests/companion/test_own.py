@@ -16,10 +16,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from vae_lib import corpus, own, report
+from companion import own, report
+from vae_lib import corpus
 from vae_lib.checks import ParameterError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 RATE = 22_050
 WORD = "zyxomma"  # in every lyric here, and on no page
 HEADER = ["audio", "title", "artist", "genre", "language", "mood", "lyrics"]
@@ -63,7 +64,7 @@ def collection(folder, count, **changes):
 
 
 def prepared(*arguments, **options):
-    command = [sys.executable, "-m", "vae_lib.own", *arguments]
+    command = [sys.executable, "-m", "companion", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
 
 
@@ -147,7 +148,14 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     rows = [[tone(tmp_path / f"{number}.wav", number, seconds=3).name] for number in range(80)]
     path = manifest(tmp_path / "songs.csv", rows, header=["audio"])
     build = ROOT / "_build" / own.build_name(path, profile="smoke")
-    command = [sys.executable, "-m", "vae_lib.own", "prepare", f"--manifest={path}", "--values=book/params/smoke.yaml"]
+    command = [
+        sys.executable,
+        "-m",
+        "companion",
+        "own",
+        f"--manifest={path}",
+        "--values=book/params/smoke.yaml",
+    ]
     try:
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
             parts = build / "features" / "parts"
@@ -320,7 +328,7 @@ def test_a_variable_of_the_shell_is_not_taken_for_music():
         text=True,
     )
     assert plan.returncode == 0, plan.stderr
-    assert "vae_lib.own" not in plan.stdout
+    assert "companion own" not in plan.stdout
 
 
 # The book, through make.

@@ -10,7 +10,8 @@ from scipy import stats
 from sklearn.cluster import AgglomerativeClustering, KMeans
 from sklearn.mixture import GaussianMixture
 
-from vae_lib import metrics, report, train
+from companion import report
+from vae_lib import metrics, train
 from vae_lib.cluster import kmeans_per_seed
 from vae_lib.metrics import LABEL_METRICS, SPACE_METRICS
 from vae_lib.models import RECIPES

@@ -20,7 +20,8 @@ import plotly.graph_objects as go
 from IPython.display import HTML
 from matplotlib.colors import to_hex
 
-from vae_lib import checks, plots, report
+from companion import report
+from vae_lib import checks, plots
 
 SYMBOLS = dict(
     zip(
@@ -107,7 +108,7 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from vae_lib.interactive import View, latent_map
+    >>> from companion.interactive import View, latent_map
     >>> tracks = pd.DataFrame({"title": ["A", "B"], "genre": ["pop", "rock"]}, index=["a", "b"])
     >>> view = View(np.array([[0.0, 1.0], [2.0, 3.0]]), tracks["genre"], "genre")
     >>> figure = latent_map({"PCA, by genre": view}, tracks)

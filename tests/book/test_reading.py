@@ -13,9 +13,9 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from vae_lib.pages import LARGEST_SVG
+from companion.pages import LARGEST_SVG
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGES = re.findall(r"(?:file|root): *book/(\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
 NOTEBOOKS = [name for name in PAGES if (ROOT / f"book/{name}.ipynb").exists()]
 MIB = 2**20

@@ -13,11 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vae_lib import compare, report
+from companion import compare, report
+from companion.__main__ import main
 from vae_lib.checks import ParameterError
 from vae_lib.metrics import Score
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 METHOD = {"model": "vae", "features": "public", "clusterer": "kmeans", "k": 3, "target": "genre", "seconds": 1.0}
 
 
@@ -220,12 +221,12 @@ def test_the_page_needs_no_other_file_shows_names_as_they_are_and_is_the_same_ea
 def test_the_command_prints_a_table_and_the_path_of_the_page(results, capsys, tmp_path):
     results("book", {"scores": ari(0.1, 0.2)})
     results("book+beta=8", {"scores": ari(0.4, 0.6)})
-    assert compare.main(["book", "book+beta=8", "--metric", "ari"]) == 0
+    assert main(["compare", "book", "book+beta=8", "--metric", "ari"]) == 0
     output = capsys.readouterr().out
     assert "0.150 ± 0.071 0.500 ± 0.141 0.350" in output
     assert output.endswith("The page: _build/compare/book--book+beta=8.html\n")
     assert (tmp_path / "_build/compare/book--book+beta=8.html").is_file()
-    assert compare.main(["book", "nope"]) == 2
+    assert main(["compare", "book", "nope"]) == 2
     assert capsys.readouterr().err.startswith("error: A and B must each be a build or a folder of result files")
 
 

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from jupyter_server.services.contents.largefilemanager import LargeFileManager
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from vae_lib import execute
+from companion import execute
 from vae_lib.checks import ParameterError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SAVING = re.search(r"pre_save_hook=(\S+)", (ROOT / "Makefile").read_text())[1]
 
 CELL = """\
@@ -466,7 +466,7 @@ def test_the_command_line_ends_with_its_message_alone(tmp_path):
     profile = tmp_path / "book.yaml"
     profile.write_text("easy: {epochs: ten}")
     notebook = write_notebook(tmp_path / "easy.ipynb")
-    command = [sys.executable, "-m", "vae_lib.execute", "resolve", profile, notebook, "--into", tmp_path / "params"]
+    command = [sys.executable, "-m", "companion", "resolve", profile, notebook, "--into", tmp_path / "params"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 2
     assert done.stderr == f"error: {profile}: easy.epochs must be int, got 'ten' (str)\n"

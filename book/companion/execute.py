@@ -1,12 +1,11 @@
 """Parameters of notebooks, and notebooks executed whole or not at all: what the Makefile calls.
 
-``python -m vae_lib.execute resolve`` checks a profile (``book/params/*.yaml``) against the ``parameters`` cells of all
+``python -m companion resolve`` checks a profile (``book/params/*.yaml``) against the ``parameters`` cells of all
 notebooks, before any kernel starts, and writes one file of effective parameters per notebook.
-``python -m vae_lib.execute run`` folds such a file into the notebook and executes it, and ``keep`` copies results and
+``python -m companion run`` folds such a file into the notebook and executes it, and ``keep`` copies results and
 figures to where the article reads them.
 """
 
-import argparse
 import ast
 import difflib
 import filecmp
@@ -15,7 +14,6 @@ import math
 import os
 import re
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -83,7 +81,7 @@ def parse_parameters(source: str, name: str) -> dict[str, Parameter]:
 
     Examples
     --------
-    >>> from vae_lib import execute
+    >>> from companion import execute
     >>> execute.parse_parameters("k: int = 10  # number of clusters", "easy")["k"].comment
     'number of clusters'
     >>> execute.parse_parameters("k = 10", "easy")
@@ -185,7 +183,7 @@ def fold(source: str, values: Mapping[str, object], *, name: str = "notebook") -
 
     Examples
     --------
-    >>> from vae_lib import execute
+    >>> from companion import execute
     >>> execute.fold("k: int = 10  # number of clusters", {"k": 4})
     'k: int = 4  # number of clusters'
     >>> execute.fold("k: int = 10  # number of clusters", {"clusters": 4})
@@ -229,7 +227,7 @@ def check(values: Mapping[str, object], parameters: Mapping[str, Parameter], nam
 
     Examples
     --------
-    >>> from vae_lib import execute
+    >>> from companion import execute
     >>> known = execute.parse_parameters("beta: float = 1.0  # weight of the KL divergence", "easy")
     >>> execute.check({"beta": 4}, known, "easy")
     {'beta': 4.0}
@@ -666,63 +664,3 @@ class Progress:
         if kind is None:
             self.cell = self.cells
         self._line(f"{'executed' if kind is None else 'stopped at'} {self._state()} ({self.reason})")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return 0, 1: a notebook failed, 2: bad input, 130: interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.execute", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    resolving = commands.add_parser("resolve", help="write the effective parameters of each notebook")
-    resolving.add_argument("profile", help="book/params/*.yaml")
-    resolving.add_argument("notebooks", nargs="*")
-    resolving.add_argument("--into", required=True, metavar="FOLDER")
-    running = commands.add_parser("run", help="execute one notebook")
-    running.add_argument("notebook")
-    running.add_argument("--parameters", required=True, metavar="JSON")
-    running.add_argument("--build", required=True, metavar="FOLDER")
-    running.add_argument("--newer", default="", metavar="FILES", help="what is newer than the last execution")
-    running.add_argument("--parallel", action="store_true", help="other notebooks write to the same terminal")
-    running.add_argument("--vector", action="store_true", help="draw figures as SVG too, for print")
-    running.add_argument("--base", metavar="FOLDER", help="a build to take over from what is the same there")
-    running.add_argument("--needs", default="", metavar="FILES", help="all prerequisites")
-    keeping = commands.add_parser("keep", help="copy results and figures of a build")
-    keeping.add_argument("build")
-    keeping.add_argument("--into", required=True, metavar="FOLDER")
-    options = parser.parse_args(arguments)
-    # A kernel lives in a session of its own: it is shut down when these arrive as exceptions, not when they kill.
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.default_int_handler)
-    try:
-        if options.command == "resolve":
-            write_effective(resolve(options.profile, options.notebooks), options.into)
-        elif options.command == "keep":
-            print(f"{len(keep(options.build, options.into))} files written to {options.into}")
-        else:
-            execute(
-                options.notebook,
-                parameters=options.parameters,
-                build=options.build,
-                newer=options.newer.split(),
-                parallel=options.parallel,
-                vector=options.vector,
-                base=options.base,
-                needs=options.needs.split(),
-            )
-    except ParameterError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except NotebookError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the last good pages are as they were", file=sys.stderr)
-        return 130
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
-from vae_lib import cluster, corpus, features, metrics, report
+from companion import report
+from vae_lib import cluster, corpus, features, metrics
 
 SPACES = {
     "raw": lambda x, components: x,

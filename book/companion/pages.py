@@ -1,14 +1,13 @@
 """What stands around the outputs of executed notebooks in the book: where each comes from, and its download.
 
-``python -m vae_lib.pages stage`` copies the executed notebooks and the prose to the tree that Sphinx reads. Every shown
+``python -m companion stage`` copies the executed notebooks and the prose to the tree that Sphinx reads. Every shown
 table and figure gets a mark there that opens and says what it was computed from, every glued number a link to the cell
 that it comes from. Code is folded, all but the parameters. Tables are written as CSV, figures as SVG, result files as
 JSON and CSV, sounds and images within HTML as files that a browser fetches when they are wanted.
 Notebooks as executed are read and not changed.
-``python -m vae_lib.pages trim`` takes out of the rendered book what no page loads.
+``python -m companion trim`` takes out of the rendered book what no page loads.
 """
 
-import argparse
 import csv
 import hashlib
 import html
@@ -16,7 +15,6 @@ import io
 import json
 import re
 import shutil
-import sys
 from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
@@ -214,7 +212,7 @@ def table_cells(text: str) -> list[list[list[str]]]:
 
     Examples
     --------
-    >>> from vae_lib import pages
+    >>> from companion import pages
     >>> pages.table_cells("<table><tr><th>model</th><th>ARI</th></tr><tr><td>VAE</td><td>0.17</td></tr></table>")
     [[['model', 'ARI'], ['VAE', '0.17']]]
     """
@@ -522,34 +520,3 @@ def _glued_by(found: re.Match, glued: Mapping[tuple[str, str], str], page: str) 
     if key not in glued:
         raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
     return glued[key]
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run ``stage`` or ``trim``; return 0, or 2: bad input."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.pages", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    staging = commands.add_parser("stage", help="write the tree that Sphinx reads")
-    staging.add_argument("build", help="_build/<profile>")
-    staging.add_argument("pages", nargs="+", help="book/*.ipynb and book/*.md")
-    staging.add_argument("--into", required=True, metavar="FOLDER")
-    staging.add_argument("--paper", metavar="FOLDER", help="result files of the paper run")
-    trimming = commands.add_parser("trim", help="remove from a rendered book what no page loads")
-    trimming.add_argument("folder")
-    trimming.add_argument("sources", nargs="*", help="book/*.ipynb")
-    options = parser.parse_args(arguments)
-    try:
-        if options.command == "trim":
-            trim(options.folder, sources=options.sources)
-        else:
-            pages = [Path(page) for page in options.pages]
-            notebooks = [page.stem for page in pages if page.suffix == ".ipynb"]
-            prose = [page for page in pages if page.suffix == ".md"]
-            stage(options.build, options.into, notebooks=notebooks, prose=prose, paper=options.paper)
-    except (ParameterError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

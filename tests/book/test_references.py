@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from conftest import load_script
 
-from vae_lib import execute
+from companion import execute
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "book").glob("*.ipynb"))
 SPREAD = re.compile(r"(±|\bp) ?\d+(\.\d+)?")
 NUMBER = re.compile(r"(?<![\w.])-?\d+\.\d+(?:e[-+]?\d+)?")

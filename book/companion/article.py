@@ -1,12 +1,10 @@
 """The article: Typst source set with the rows of a run, each figure and table of it traced to a notebook cell."""
 
-import argparse
 import base64
 import csv
 import io
 import json
 import os
-import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +15,10 @@ import pandas as pd
 import typst
 from scipy import stats
 
-from vae_lib import checks, metrics, report, scaling, store
+from companion import report
+from companion.report import EXHIBITS, PAPER, ROOT
+from vae_lib import checks, metrics, scaling, store
 from vae_lib.checks import ParameterError
-from vae_lib.report import EXHIBITS, PAPER, ROOT
 
 SOURCE = ROOT / "paper" / "main.typ"
 CLAIMS = ROOT / "paper" / "claims.toml"
@@ -238,7 +237,7 @@ def criterion(rows: pd.DataFrame, *, k: int) -> dict[str, float]:
 
     Examples
     --------
-    >>> from vae_lib import article, report
+    >>> from companion import article, report
     >>> found = article.criterion(report.stored(), k=10)
     >>> found["lowest"] <= found["median"] <= found["highest"]  # as the article tells it
     True
@@ -369,21 +368,3 @@ def _listed(shown: list[dict[str, object]]) -> list[dict[str, str]]:
             link = f"[{cell}](#{cell})" if drawn else f"[{notebook}]({notebook}.ipynb), “{cell}”"
             lines.append({"exhibit": name, "shows": exhibit["title"], "notebook": notebook, "made by": link})
     return lines
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Build the article; return 0, or 1 where its source or a result row is in the way."""
-    parser = argparse.ArgumentParser(prog="python -m vae_lib.article", description=__doc__)
-    parser.add_argument("--results", default=PAPER, help="folder of result files, by default those of the paper run")
-    options = parser.parse_args(arguments)
-    try:
-        path = build(options.results)
-    except (ParameterError, ArticleError, OSError) as error:
-        print(f"error: the article was not set; the last one is as it was.\n{error}", file=sys.stderr)
-        return 1
-    print(f"article: {os.path.relpath(path)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

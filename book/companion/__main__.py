@@ -1,0 +1,206 @@
+"""The commands that Make calls: ``python -m companion COMMAND …``."""
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+
+from vae_lib.checks import ParameterError
+
+INTERRUPTED = "interrupted; what was finished is kept, and the same command goes on from there"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Every command with its options; `call` runs it."""
+    root = argparse.ArgumentParser(prog="python -m companion", description="What serves the pages of the book.")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(call: object, name: str, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(call=call)
+        return added
+
+    it = command(_resolve, "resolve", "write the effective parameters of each notebook")
+    it.add_argument("profile", help="book/params/*.yaml")
+    it.add_argument("notebooks", nargs="*")
+    it.add_argument("--into", required=True, metavar="FOLDER")
+
+    it = command(_run, "run", "execute one notebook")
+    it.add_argument("notebook")
+    it.add_argument("--parameters", required=True, metavar="JSON")
+    it.add_argument("--build", required=True, metavar="FOLDER")
+    it.add_argument("--newer", default="", metavar="FILES", help="what is newer than the last execution")
+    it.add_argument("--parallel", action="store_true", help="other notebooks write to the same terminal")
+    it.add_argument("--vector", action="store_true", help="draw figures as SVG too, for print")
+    it.add_argument("--base", metavar="FOLDER", help="a build to take over from what is the same there")
+    it.add_argument("--needs", default="", metavar="FILES", help="all prerequisites")
+
+    it = command(_keep, "keep", "keep results and figures of a build, and how its headlines differ from the last ones")
+    it.add_argument("build")
+    it.add_argument("--into", required=True, metavar="FOLDER")
+
+    it = command(_stage, "stage", "write the tree that Sphinx reads")
+    it.add_argument("build", help="_build/<profile>")
+    it.add_argument("pages", nargs="+", help="book/*.ipynb and book/*.md")
+    it.add_argument("--into", required=True, metavar="FOLDER")
+    it.add_argument("--paper", metavar="FOLDER", help="result files of the paper run")
+
+    it = command(_trim, "trim", "remove from a rendered book what no page loads")
+    it.add_argument("folder")
+    it.add_argument("sources", nargs="*", help="book/*.ipynb")
+
+    it = command(_vary, "vary", "prepare a variation and print the name of its build")
+    it.add_argument("profile", help="book/params/*.yaml")
+    it.add_argument("notebooks", nargs="+")
+    it.add_argument("--set", required=True, dest="changes", metavar="P", help='such as "beta=8 easy.seeds=3"')
+
+    it = command(_own, "own", "prepare a book about your own music and print the name of its build")
+    it.add_argument("--manifest", default="", metavar="CSV")
+    it.add_argument("--folder", default="", metavar="FOLDER")
+    it.add_argument("--values", required=True, metavar="YAML", help="the profile, book/params/*.yaml")
+
+    it = command(_songs, "songs", "write synthetic songs as files, with a manifest")
+    it.add_argument("--into", default="_build/songs", metavar="FOLDER")
+    it.add_argument("--count", type=int, default=60)
+
+    it = command(_compare, "compare", "two runs side by side")
+    it.add_argument("a", help="a build, such as book, or a folder of result files")
+    it.add_argument("b")
+    it.add_argument("--metric", default="", help="such as ari,nmi")
+
+    it = command(_article, "article", "set the article")
+    it.add_argument("--results", help="folder of result files, by default those of the paper run")
+
+    it = command(_data, "data", "download GTZAN and verify each file")
+    it.add_argument("names", nargs="*", metavar="name", help="gtzan or gtzan-mini; all by default")
+    it.add_argument("--data-home", help="where to put them (default: the variable DATA_HOME, else data/raw)")
+    return root
+
+
+# Each command imports what it needs: the quick ones stay quick.
+
+
+def _resolve(options: argparse.Namespace) -> None:
+    from companion import execute
+
+    execute.write_effective(execute.resolve(options.profile, options.notebooks), options.into)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from companion import execute
+
+    try:
+        execute.execute(
+            options.notebook,
+            parameters=options.parameters,
+            build=options.build,
+            newer=options.newer.split(),
+            parallel=options.parallel,
+            vector=options.vector,
+            base=options.base,
+            needs=options.needs.split(),
+        )
+    except execute.NotebookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _keep(options: argparse.Namespace) -> None:
+    from companion import execute, reference
+
+    print(f"{len(execute.keep(options.build, options.into))} files written to {options.into}")
+    print(f"{reference.remember(options.into)} headlines differ from the last run, in {reference.HISTORY.name}")
+
+
+def _stage(options: argparse.Namespace) -> None:
+    from companion import pages
+
+    paths = [Path(page) for page in options.pages]
+    notebooks = [path.stem for path in paths if path.suffix == ".ipynb"]
+    prose = [path for path in paths if path.suffix == ".md"]
+    pages.stage(options.build, options.into, notebooks=notebooks, prose=prose, paper=options.paper)
+
+
+def _trim(options: argparse.Namespace) -> None:
+    from companion import pages
+
+    pages.trim(options.folder, sources=options.sources)
+
+
+def _vary(options: argparse.Namespace) -> None:
+    from companion import vary
+
+    variation = vary.vary(options.profile, options.notebooks, options.changes)
+    vary.write(variation, Path("_build") / variation.name)
+    print(variation.name)
+
+
+def _own(options: argparse.Namespace) -> None:
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
+    from companion import own
+
+    build = own.prepare(own.source(options.manifest, options.folder), values=options.values)
+    own.tell(build)
+    print(build.name)
+
+
+def _songs(options: argparse.Namespace) -> None:
+    from companion import own
+
+    path = own.write_songs(options.into, count=options.count)
+    print(f"{options.count} songs are written: make book MANIFEST={path}")
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from companion import compare, report
+    from vae_lib import store
+
+    measures = options.metric.replace(",", " ").split()
+    comparison = compare.compare(compare.read(options.a), compare.read(options.b), measures=measures)
+    name = store.plain_name("--".join(comparison.names).replace("/", "-"))
+    path = report.ROOT / "_build" / "compare" / f"{name}.html"
+    with store.replacing(path) as temporary:
+        temporary.write_text(compare.page(comparison), encoding="utf-8")
+    print(compare.as_text(comparison), "", f"The page: {path.relative_to(report.ROOT)}", sep="\n")
+
+
+def _article(options: argparse.Namespace) -> int:
+    from companion import article
+
+    try:
+        path = article.build(options.results or article.PAPER)
+    except (ParameterError, article.ArticleError, OSError) as error:
+        print(f"error: the article was not set; the last one is as it was.\n{error}", file=sys.stderr)
+        return 1
+    print(f"article: {os.path.relpath(path)}")
+    return 0
+
+
+def _data(options: argparse.Namespace) -> int:
+    from vae_lib import download
+
+    return download.fetch_all(options.names, folder=options.data_home)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; return 0, 1: a notebook or the article failed, 2: bad input, 130: interrupted."""
+    options = parser().parse_args(arguments)
+    # Kernels and workers live in sessions of their own: they are shut down when these arrive as exceptions.
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
+    try:
+        return options.call(options) or 0
+    except (ParameterError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(INTERRUPTED, file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
