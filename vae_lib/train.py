@@ -268,7 +268,11 @@ def _loop(
 ) -> list[list[float]]:
     """Train on the tracks that are seen, watch the loss of those that are not, and give the history."""
     rate, decay, patience = settings["learning_rate"], settings["weight_decay"], settings["patience"]
-    optimiser = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay, fused=True)
+    variances = [decoder.log_var for decoder in model.decoders.values() if decoder.log_var is not None]
+    weights = [weight for weight in model.parameters() if all(weight is not variance for variance in variances)]
+    # A variance has further to go than a weight: at the rate of weights it would lag behind the errors.
+    groups = [{"params": weights, "weight_decay": decay}, {"params": variances, "lr": 10 * rate, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=rate, fused=True)
     batches = _generator(seed, "batches")
     noise = torch.randn(len(unseen), model.latent_dim, generator=_generator(seed, "validation")).to(_device_of(model))
     history, best, best_loss, best_epoch = [], None, math.inf, 0
@@ -612,7 +616,12 @@ def diagnose(
 
 @_per_fit
 def bound(
-    trained: Fit | Fits, arrays: Arrays, *, condition: Sequence[object] | None = None, samples: int = 50
+    trained: Fit | Fits,
+    arrays: Arrays,
+    *,
+    condition: Sequence[object] | None = None,
+    samples: int = 50,
+    variance: str = "own",
 ) -> float | np.ndarray:
     """Importance-weighted bound on the log-likelihood of tracks that were not trained on (Burda et al. 2016).
 
@@ -623,21 +632,30 @@ def bound(
         As in `embed`. Of those that it was trained on, only the held-out tracks count; of others, all.
     samples : int
         Per track; the more, the nearer to the log-likelihood.
+    variance : {"own", "fitted"}
+        "fitted" gives the decoders, per column or band, the variance of their errors on the tracks that were trained
+        on, so that those of unit variance can be compared with others; `arrays` must then be those of the training.
 
     Returns
     -------
     float, or array of shape (seeds,) for several fits
         Nats per track of scaled values, without the constant of the reconstruction term: the higher, the better.
     """
+    checks.one_of(variance, "variance", ("own", "fitted"))
     model, data, bounds = trained.model, _data(trained, arrays, condition), []
     if model.point:
         raise ParameterError("trained must have a posterior with a variance: an autoencoder has no likelihood")
-    if _hash(inputs.check(arrays), inputs.labels(condition)) == trained.data:
-        if not len(trained.held_out):
-            raise ParameterError("arrays must be other tracks than those of the training: none of them was held out")
-        data = data.rows(torch.from_numpy(trained.held_out))
-    generator, prior = _generator(trained.seed, "bound"), model.prior and model.prior()
-    for batch in data.batches(BATCH):
+    same = _hash(inputs.check(arrays), inputs.labels(condition)) == trained.data
+    if same and not len(trained.held_out):
+        raise ParameterError("arrays must be other tracks than those of the training: none of them was held out")
+    generator = _generator(trained.seed, "bound")
+    if variance == "fitted":
+        if not same:
+            raise ParameterError("arrays must be those of the training where the variance is fitted")
+        seen = np.setdiff1d(np.arange(len(data)), trained.held_out)
+        model = _fitted(model, data.rows(torch.from_numpy(seen)), generator)
+    prior = model.prior and model.prior()
+    for batch in (data.rows(torch.from_numpy(trained.held_out)) if same else data).batches(BATCH):
         posterior, weights = model.encode(batch), []
         for _ in range(checks.count(samples, "samples")):
             noise = torch.randn(posterior.mean.shape, generator=generator)
@@ -646,6 +664,20 @@ def bound(
             weights.append(elbo.log_ratio(posterior, latent, prior) - error)
         bounds.append(elbo.importance_bound(torch.stack(weights)))
     return torch.cat(bounds).mean().item()
+
+
+def _fitted(model: VAE, tracks: Inputs, generator: torch.Generator) -> VAE:
+    """Give a copy of the model whose decoders have the variance of their errors on `tracks`."""
+    model = copy.deepcopy(model)
+    noise = torch.randn(len(tracks), model.latent_dim, generator=generator)
+    made = model(tracks, noise.to(_device_of(model))).reconstructions
+    for name, target in tracks.tensors.items():
+        if model.errors[name] == "gaussian":
+            there = tracks.present[name] > 0 if tracks.present else slice(None)
+            errors = (made[name].mean - target)[there].square().mean(dim=0)
+            errors = errors.mean(dim=1, keepdim=True) if errors.ndim == 2 else errors
+            model.decoders[name].log_var = torch.nn.Parameter(errors.clamp_min(1e-6).log())
+    return model
 
 
 def _data(trained: Fit, arrays: Arrays, condition: Sequence[object] | None) -> Inputs:

@@ -5,6 +5,7 @@ scaling follows from the term, and one who embeds other songs later gets the sca
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ class Scaling(NamedTuple):
     scale: np.ndarray
 
 
-class Inputs(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Inputs:
     """Tracks as a model is given them.
 
     Attributes
