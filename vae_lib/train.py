@@ -35,6 +35,8 @@ STREAMS = ("init", "batches", "noise", "held_out", "validation", "bound")
 CACHE = Path(__file__).resolve().parents[1] / "_build" / "cache" / "fits"
 """Where `fit_seeds` keeps what it has trained."""
 
+LATENTS = "latents"  # beside the weights in a file
+
 BATCH = 512
 """Tracks that a trained model is given at a time."""
 
@@ -48,58 +50,37 @@ class DivergenceError(ArithmeticError):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Fit:
-    """A trained model, with all that is needed to use it on other songs.
-
-    Attributes
-    ----------
-    recipe, seed, settings
-        What it was trained with; options of the architecture are ``settings["architecture"]``.
-    model : VAE
-        In evaluation mode.
-    history : pandas.DataFrame
-        One row per epoch: `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track, averaged over
-        the epoch's batches), and `validation_loss`: the loss of the held-out tracks with the full weight of the KL
-        divergence, the negative ELBO for β = 1; NaN if none are held out.
-    latents : array, shape (n, latent)
-        Posterior means of the tracks it was trained on, the held-out ones among them.
-    held_out : array of int
-        Rows of these.
-    shapes, scaling : dict of modality to the shape of a track, and to Scaling
-    categories : tuple of str
-        The labels that a conditional model is told; empty for others.
-    data : str
-        Hash of the arrays and labels it was trained on.
-    seconds : float
-        What the training took.
-    """
+    """A trained model, with all that is needed to use it on other songs."""
 
     recipe: str
     seed: int
     settings: dict[str, object]
+    """What it was trained with; options of the architecture are ``settings["architecture"]``."""
     model: VAE = field(repr=False)
+    """In evaluation mode."""
     history: pd.DataFrame = field(repr=False)
+    """One row per epoch: `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track, averaged over the
+    epoch's batches), and `validation_loss`: the loss of the held-out tracks with the full weight of the KL divergence,
+    the negative ELBO for β = 1; NaN if none are held out."""
     latents: np.ndarray = field(repr=False)
+    """Posterior means of the tracks it was trained on, the held-out ones among them, shape (n, latent)."""
     held_out: np.ndarray = field(repr=False)
+    """Rows of these."""
     shapes: dict[str, tuple[int, ...]]
     scaling: dict[str, Scaling] = field(repr=False)
     categories: tuple[str, ...]
+    """The labels that a conditional model is told; empty for others."""
     data: str = field(repr=False)
+    """Hash of the arrays and labels it was trained on."""
     seconds: float
+    """What the training took."""
 
 
 class Fits(Sequence[Fit]):
     """One recipe trained from several seeds: a sequence of `Fit`, in the order of the seeds.
 
-    Attributes
-    ----------
-    recipe, settings
-        Of all of them.
-    seeds : tuple of int
-    latents : array, shape (seeds, n, latent)
-    history : pandas.DataFrame
-        Rows of all seeds.
-    seconds : float
-        What all of them took, one after the other.
+    Beside `recipe`, `settings` and `seeds` it has their `latents`, shape (seeds, n, latent), the `history` of them all,
+    and the `seconds` that they took one after the other.
     """
 
     def __init__(self, fits: Sequence[Fit]) -> None:
@@ -111,15 +92,12 @@ class Fits(Sequence[Fit]):
         self.seconds = sum(fit.seconds for fit in fits)
 
     def __getitem__(self, place: int | slice) -> "Fit | Fits":
-        """Fit at a place (not of a seed), or those of a slice."""
+        """Fit at a place (not: of a seed), or those of a slice."""
         return Fits(self._fits[place]) if isinstance(place, slice) else self._fits[place]
 
     def __len__(self) -> int:
         """Number of seeds."""
         return len(self._fits)
-
-
-# One seed
 
 
 def fit(
@@ -203,8 +181,6 @@ def fit(
     """
     started = time.perf_counter()
     plan = RECIPES[checks.one_of(recipe, "recipe", RECIPES)]
-    for option in architecture:
-        checks.one_of(option, "option of the architecture", models.OPTIONS)
     settings = {
         "epochs": checks.count(epochs, "epochs", low=0),
         "batch_size": checks.count(batch_size, "batch_size"),
@@ -325,19 +301,13 @@ def _start_from(autoencoder: Fit, model: VAE) -> None:
     mixture = GaussianMixture(len(model.prior.mean), random_state=autoencoder.seed, **options)
     with threadpool_limits(1):
         mixture.fit(autoencoder.latents)
-    weights, prior = dict(model.named_parameters()), model.prior
+    values = {"logits": np.log(mixture.weights_), "mean": mixture.means_, "log_var": np.log(mixture.covariances_)}
+    weights = dict(model.named_parameters())
     with torch.no_grad():
         for name, weight in autoencoder.model.named_parameters():
             weights[name][: len(weight)] = weight  # a head that also gives variances keeps those as they are
-        for target, values in (
-            (prior.logits, np.log(mixture.weights_)),
-            (prior.mean, mixture.means_),
-            (prior.log_var, np.log(mixture.covariances_)),
-        ):
-            target.copy_(torch.from_numpy(values))
-
-
-# Many seeds
+        for name, value in values.items():
+            weights[f"prior.{name}"].copy_(torch.from_numpy(value))
 
 
 def fit_seeds(
@@ -355,25 +325,16 @@ def fit_seeds(
     A seed is kept as soon as it is trained, so that an interrupted run goes on with the next one, and the same recipe,
     settings and data are trained only once.
 
+    Parameters and errors are those of `fit`, and besides:
+
     Parameters
     ----------
-    recipe, arrays
-        As for `fit`.
     seeds : int or sequence of int
         A number n stands for 0 … n − 1.
     workers : int, optional
         Processes; by default as many as there are cores (``LOKY_MAX_CPU_COUNT`` sets a limit). A single one is this.
     cache : bool or path
         Whether to keep the fits, and where: by default in `CACHE`.
-    progress : bool
-        Whether to show a progress line on standard error.
-    **options
-        As for `fit`.
-
-    Raises
-    ------
-    ParameterError, DivergenceError
-        As from `fit`.
 
     Examples
     --------
@@ -443,21 +404,15 @@ def _source() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-# Keeping
-
-
 def save(fit: Fit, path: Path | str) -> None:
     """Write a trained model to one file, whole or not at all: tensors as safetensors, with JSON in their header."""
-    tensors = {f"model/{name}": weight.cpu() for name, weight in fit.model.state_dict().items()}
-    arrays = {"latents": fit.latents, "held_out": fit.held_out, "history": fit.history.to_numpy(dtype=float)}
-    for name, scaling in fit.scaling.items():
-        arrays |= {f"mean/{name}": scaling.mean, f"scale/{name}": scaling.scale}
-    tensors |= {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
-    facts = ("recipe", "seed", "settings", "shapes", "categories", "data", "seconds")
-    header = {"fit": json.dumps({name: getattr(fit, name) for name in facts})}
-    header["sha256"] = _hash(tensors, header["fit"])
+    tensors = {name: weight.cpu() for name, weight in fit.model.state_dict().items()}
+    tensors[LATENTS] = torch.from_numpy(fit.latents)
+    facts = ("recipe", "seed", "settings", "shapes", "categories", "data", "seconds", "scaling", "held_out")
+    header = _json({name: getattr(fit, name) for name in facts} | {"history": fit.history.to_numpy()})
     with store.replacing(path) as temporary:
-        temporary.write_bytes(safetensors.torch.save(tensors, header))
+        content = safetensors.torch.save(tensors, {"fit": header, "sha256": _hash(tensors, header)})
+        temporary.write_bytes(content)
 
 
 def load(path: Path | str) -> Fit:
@@ -480,28 +435,16 @@ def load(path: Path | str) -> Fit:
     if damaged:
         raise ParameterError(f"{path} is damaged: its content does not match its checksum; train anew")
     facts = json.loads(header["fit"])
-    facts |= {"shapes": {name: tuple(shape) for name, shape in facts["shapes"].items()}}
-    facts |= {"categories": tuple(facts["categories"])}
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items() if not name.startswith("model/")}
+    facts["shapes"] = {name: tuple(shape) for name, shape in facts["shapes"].items()}
+    facts["categories"] = tuple(facts["categories"])
+    facts["scaling"] = {name: Scaling(*map(np.array, parts)) for name, parts in facts["scaling"].items()}
+    facts |= {"held_out": np.array(facts["held_out"], dtype=int), "history": _table(facts["history"])}
     with torch.device("meta"):  # nothing is drawn for weights that are replaced
         options = facts["settings"]["architecture"]
         model = models.compose(facts["shapes"], categories=len(facts["categories"]), **options)
-    model.load_state_dict({name: tensors[f"model/{name}"] for name in model.state_dict()}, assign=True)
-    return Fit(
-        model=model.requires_grad_(False).eval(),
-        history=_table(arrays["history"]),
-        latents=arrays["latents"],
-        held_out=arrays["held_out"],
-        scaling={
-            name: Scaling(arrays[f"mean/{name}"], arrays[f"scale/{name}"])
-            for name in facts["shapes"]
-            if f"mean/{name}" in arrays
-        },
-        **facts,
-    )
-
-
-# Using
+    latents = tensors.pop(LATENTS).numpy()
+    model.load_state_dict(tensors, assign=True)
+    return Fit(model=model.requires_grad_(False).eval(), latents=latents, **facts)
 
 
 def _per_fit(function: Callable) -> Callable:
@@ -532,11 +475,6 @@ def embed(trained: Fit | Fits, arrays: Arrays, *, condition: Sequence[object] | 
     Returns
     -------
     array of float, shape (n, latent), or (seeds, n, latent) for several fits
-
-    Raises
-    ------
-    ParameterError
-        If arrays or labels do not fit the model.
     """
     return _means(trained.model, _data(trained, arrays, condition))
 
@@ -546,16 +484,8 @@ def decode(
 ) -> dict[str, np.ndarray]:
     """What the model makes of latents, in the units of its training.
 
-    Parameters
-    ----------
-    trained : Fit or Fits
-    latents : array-like, shape (n, latent), or (seeds, n, latent) for several fits
-    condition : sequence, shape (n,), optional
-
-    Returns
-    -------
-    dict of modality to array, shape (n, ...), or (seeds, n, ...) for several fits
-        Modalities with a cosine term come as directions of length 1.
+    Takes latents of shape (n, latent) and gives every modality as an array of shape (n, ...); of several fits both have
+    seeds as their first dimension. Modalities with a cosine term come as directions of length 1.
     """
     latents, like = np.asarray(latents, dtype=np.float32), trained.latents.shape
     if latents.ndim != len(like) or latents.shape[:-2] != like[:-2] or latents.shape[-1] != like[-1]:
@@ -642,6 +572,7 @@ def bound(
         Nats per track of scaled values, without the constant of the reconstruction term: the higher, the better.
     """
     checks.one_of(variance, "variance", ("own", "fitted"))
+    checks.count(samples, "samples")
     model, data, bounds = trained.model, _data(trained, arrays, condition), []
     if model.point:
         raise ParameterError("trained must have a posterior with a variance: an autoencoder has no likelihood")
@@ -657,12 +588,12 @@ def bound(
     prior = model.prior and model.prior()
     for batch in (data.rows(torch.from_numpy(trained.held_out)) if same else data).batches(BATCH):
         posterior, weights = model.encode(batch), []
-        for _ in range(checks.count(samples, "samples")):
+        for _ in range(samples):
             noise = torch.randn(posterior.mean.shape, generator=generator)
             latent = elbo.reparameterize(posterior, noise.to(posterior.mean.device))
             error = model.error(model.decode(latent, batch.context), batch)
             weights.append(elbo.log_ratio(posterior, latent, prior) - error)
-        bounds.append(elbo.importance_bound(torch.stack(weights)))
+        bounds.append(torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples))
     return torch.cat(bounds).mean().item()
 
 

@@ -139,10 +139,12 @@ def test_on_noise_no_model_is_above_chance_more_often_than_the_level(recipe):
     if plan.modalities > 1:
         arrays["lyrics"] = rng.normal(size=(TRACKS, DIMENSIONS))
     options = {"components": K, "pretrain_epochs": 1} if recipe == "vade" else {}
-    trained = train.fit(
+    trained = train.fit_seeds(
         recipe,
         arrays,
-        seeds=range(DRAWS),
+        seeds=DRAWS,
+        workers=1,
+        cache=False,
         epochs=2,
         condition=rng.choice(["bn", "en"], TRACKS) if plan.conditional else None,
         latent_dim=3,

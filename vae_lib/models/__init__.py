@@ -10,6 +10,6 @@
 
 from vae_lib.models import elbo, inputs
 from vae_lib.models.recipes import RECIPES, Recipe
-from vae_lib.models.vae import OPTIONS, VAE, Output, compose
+from vae_lib.models.vae import VAE, Output, compose
 
-__all__ = ["OPTIONS", "RECIPES", "VAE", "Output", "Recipe", "compose", "elbo", "inputs"]
+__all__ = ["RECIPES", "VAE", "Output", "Recipe", "compose", "elbo", "inputs"]

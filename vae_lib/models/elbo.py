@@ -3,7 +3,6 @@
 A loss sums over features and latents and averages over the batch; any other reduction would be a hidden β.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -178,27 +177,6 @@ ERRORS: Mapping[str, Callable[[Gaussian, Tensor], Tensor]] = {"gaussian": gaussi
 """Reconstruction terms by name, "gaussian" for standardised values, "cosine" for directions."""
 
 
-def reconstruction_error(
-    reconstructions: Mapping[str, Gaussian],
-    targets: Mapping[str, Tensor],
-    *,
-    errors: Mapping[str, str],
-    present: Mapping[str, Tensor] | None = None,
-) -> Tensor:
-    """Reconstruction term of every track, summed over its modalities, shape (batch,).
-
-    Parameters
-    ----------
-    reconstructions : mapping of modality to Gaussian
-    targets : mapping of modality to Tensor, shape (batch, ...)
-    errors : mapping of modality to a name in `ERRORS`
-    present : mapping of modality to Tensor, shape (batch,), optional
-        1 where a track has the modality, 0 where it is missing and nothing is to be reconstructed.
-    """
-    parts = {name: ERRORS[errors[name]](reconstructions[name], target) for name, target in targets.items()}
-    return sum(part * present[name] if present else part for name, part in parts.items())
-
-
 def objective(reconstruction: Tensor, divergence: Tensor, *, beta: float, free_bits: float = 0.0) -> Terms:
     """Add up the terms: reconstruction plus `beta` times the KL divergence.
 
@@ -208,7 +186,7 @@ def objective(reconstruction: Tensor, divergence: Tensor, *, beta: float, free_b
     Parameters
     ----------
     reconstruction : Tensor, shape (batch,)
-        As from `reconstruction_error`.
+        Reconstruction term of each track, the sum over its modalities.
     divergence : Tensor, shape (batch, latent)
         KL divergence of each latent.
     beta : float
@@ -247,34 +225,10 @@ def log_ratio(posterior: Gaussian, latent: Tensor, prior: Mixture | None = None)
     return torch.logsumexp(_log_joint(latent, prior), dim=1) - approximate
 
 
-def importance_bound(log_weights: Tensor) -> Tensor:
-    """Importance-weighted bound on the log-likelihood (Burda et al. 2016): ``log mean exp`` over samples.
-
-    Parameters
-    ----------
-    log_weights : Tensor, shape (samples, batch)
-        ``log p(x | z) + log p(z) − log q(z | x)`` of every sample z.
-
-    Returns
-    -------
-    Tensor, shape (batch,)
-        In nats; with one sample the ELBO, with ever more of them nearer to the log-likelihood.
-    """
-    return torch.logsumexp(log_weights, dim=0) - math.log(len(log_weights))
-
-
 def active_units(mean: Tensor) -> int:
     """Count the latents in use: those whose posterior mean varies by more than 0.01 (Burda et al. 2016).
 
-    Parameters
-    ----------
-    mean : Tensor, shape (n, latent)
-        Posterior means of the whole corpus.
-
-    Returns
-    -------
-    int
-        From 0 to the number of latents; 0 for a single track, which does not vary.
+    Takes the posterior means of the whole corpus, shape (n, latent); a single track does not vary.
 
     Examples
     --------

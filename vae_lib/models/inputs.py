@@ -4,7 +4,7 @@ A Gaussian reconstruction term of unit variance is right for standardised values
 scaling follows from the term, and one who embeds other songs later gets the scaling of the training.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,42 +26,37 @@ class Scaling(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Tracks as a model is given them.
-
-    Attributes
-    ----------
-    tensors : dict of modality to Tensor, shape (n, ...)
-        Missing tracks hold zeros.
-    present : dict of modality to Tensor, shape (n,), or None
-        1 where a track has the modality, 0 where it is missing; None if nothing is missing.
-    context : Tensor, shape (n, categories), or None
-        The label that a conditional model is told, as indicator columns.
-    """
+    """Tracks as a model is given them."""
 
     tensors: dict[str, Tensor]
+    """Of each modality, shape (n, ...); zeros where a track has none."""
     present: dict[str, Tensor] | None = None
+    """Shape (n,): 1 where a track has the modality, 0 where it is missing. None if nothing is missing."""
     context: Tensor | None = None
+    """Shape (n, categories): the label that a conditional model is told, as indicator columns."""
 
     def __len__(self) -> int:
         """Number of tracks."""
         return len(next(iter(self.tensors.values())))
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "Inputs":
+        """Change every tensor alike."""
+        tensors, present = (
+            part and {name: change(tensor) for name, tensor in part.items()} for part in (self.tensors, self.present)
+        )
+        return Inputs(tensors, present, None if self.context is None else change(self.context))
+
     def rows(self, index: Tensor | slice) -> "Inputs":
         """Take the tracks of `index`."""
-        take = {name: tensor[index] for name, tensor in self.tensors.items()}
-        present = self.present and {name: tensor[index] for name, tensor in self.present.items()}
-        return Inputs(take, present, None if self.context is None else self.context[index])
+        return self.each(lambda tensor: tensor[index])
 
     def batches(self, size: int) -> Iterator["Inputs"]:
         """Give the tracks in order, so many at a time; the last batch holds what is left."""
         return (self.rows(slice(first, first + size)) for first in range(0, len(self), size))
 
     def to(self, device: torch.device) -> "Inputs":
-        """Move every tensor to a device."""
-        tensors, present = (
-            part and {name: tensor.to(device) for name, tensor in part.items()} for part in (self.tensors, self.present)
-        )
-        return Inputs(tensors, present, None if self.context is None else self.context.to(device))
+        """Move to a device."""
+        return self.each(lambda tensor: tensor.to(device))
 
 
 def check(arrays: object, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> dict[str, np.ndarray]:
@@ -72,14 +67,13 @@ def check(arrays: object, *, shapes: Mapping[str, tuple[int, ...]] | None = None
     arrays : array-like or mapping of modality to array-like, shape (n, d) or (n, height, width)
         Rows aligned. A single array is the modality "audio", or the one that a trained model knows.
     shapes : mapping of modality to tuple of int, optional
-        Shape of one track in each modality that a trained model knows: others are left out, and one that is not
-        given at all is missing throughout.
+        Of a track, in each modality that a trained model knows: others are left out, one that is not given is missing.
 
     Raises
     ------
     ParameterError
-        If there is no modality, rows are not aligned, a shape is not the one of the training, a value is infinite or
-        NaN in part of a row, or a track is missing in all modalities.
+        If rows are not aligned, a shape is not that of the training, a value is infinite or NaN in part of a row, or a
+        track is missing in all modalities.
 
     Examples
     --------
@@ -149,12 +143,7 @@ def scalings(tables: Mapping[str, np.ndarray], errors: Mapping[str, str]) -> dic
 def prepare(tables: Mapping[str, np.ndarray], scaling: Mapping[str, Scaling], context: Tensor | None = None) -> Inputs:
     """Scale arrays, as from `check`, and turn them into tensors.
 
-    Modalities without a scaling are directions: each row is divided by its length.
-
-    Raises
-    ------
-    ParameterError
-        If a direction has no length.
+    Modalities without a scaling are directions: each row is divided by its length, or an error if it has none.
     """
     values, present = {}, {}
     for name, table in tables.items():
@@ -193,10 +182,7 @@ def restore(values: np.ndarray, scaling: Scaling | None) -> np.ndarray:
 def labels(condition: Sequence[object] | None) -> list[str]:
     """Return labels as strings, none for None.
 
-    Raises
-    ------
-    ParameterError
-        If it is no list, or a label is missing: a track of unknown language is not one of the language "nan".
+    A missing label is an error: a track of unknown language is not one of the language "nan".
     """
     found = np.asarray([] if condition is None else condition, dtype=object)
     if found.ndim != 1:
@@ -216,14 +202,6 @@ def indicators(labels: Sequence[str], categories: Sequence[str], *, n: int) -> T
     ------
     ParameterError
         If labels are missing, superfluous or unknown.
-
-    Examples
-    --------
-    >>> from vae_lib.models import inputs
-    >>> inputs.indicators(["bangla", "english", "bangla"], ["bangla", "english"], n=3)
-    tensor([[1., 0.],
-            [0., 1.],
-            [1., 0.]])
     """
     if not labels and not categories:
         return None

@@ -7,21 +7,6 @@ from typing import NamedTuple
 class Recipe(NamedTuple):
     """A named model: how it is composed, the objective it is trained with, and what it needs to be given.
 
-    Attributes
-    ----------
-    summary, source : str
-        What it is and where it comes from.
-    defaults : mapping
-        What it sets differently from `compose`.
-    beta : float
-        Weight of the KL divergence.
-    conditional : bool
-        Whether it is told a label, at encoder and decoder.
-    modalities : int
-        Least number of modalities.
-    image : bool
-        Whether one of them must be an image.
-
     Examples
     --------
     >>> from vae_lib import models
@@ -33,11 +18,11 @@ class Recipe(NamedTuple):
 
     summary: str
     source: str
-    defaults: Mapping[str, object] = {}
-    beta: float = 1.0
-    conditional: bool = False
-    modalities: int = 1
-    image: bool = False
+    defaults: Mapping[str, object] = {}  # what it sets differently from `compose`
+    beta: float = 1.0  # weight of the KL divergence
+    conditional: bool = False  # told a label, at encoder and decoder
+    modalities: int = 1  # at least
+    image: bool = False  # among them
 
 
 RECIPES: Mapping[str, Recipe] = {

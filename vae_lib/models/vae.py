@@ -4,7 +4,6 @@ A variant is a composition, not a subclass: an autoencoder is the `VAE` with a p
 one whose encoders and decoders are told a label, a convolutional VAE one that is given images.
 """
 
-import inspect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -24,22 +23,12 @@ HALVING = {"kernel_size": 4, "stride": 2, "padding": 1}
 
 
 class Output(NamedTuple):
-    """What one pass through a `VAE` gives.
+    """What one pass through a `VAE` gives."""
 
-    Attributes
-    ----------
-    posterior : Gaussian, shape (batch, latent)
-    latent : Tensor, shape (batch, latent)
-        A sample of the posterior while training, else its mean.
-    divergence : Tensor, shape (batch, latent)
-        KL divergence of each latent in nats; with a mixture prior there is one more column, of its component.
-    reconstructions : dict of modality to Gaussian, shape (batch, ...)
-    """
-
-    posterior: Gaussian
-    latent: Tensor
-    divergence: Tensor
-    reconstructions: dict[str, Gaussian]
+    posterior: Gaussian  # (batch, latent)
+    latent: Tensor  # (batch, latent): a sample of the posterior while training, else its mean
+    divergence: Tensor  # (batch, latent), in nats; one column more, of the component, with a mixture prior
+    reconstructions: dict[str, Gaussian]  # of each modality, (batch, ...)
 
 
 class Encoder(nn.Module):
@@ -81,20 +70,9 @@ class MixturePrior(nn.Module):
 
 
 class VAE(nn.Module):
-    """Encoders and decoders around one latent space.
+    """Encoders and decoders around one latent space, by modality; `compose` makes them and says what the options are.
 
-    Parameters
-    ----------
-    encoders, decoders : mapping of modality to module
-    latent_dim : int
-    errors : mapping of modality to a name in `elbo.ERRORS`
-        Reconstruction term of each modality.
-    prior : MixturePrior, optional
-        The standard normal by default.
-    point : bool
-        Whether encoders give a point: a mean without a variance.
-    input_noise : float
-        Standard deviation of the noise added to what the encoders hear while training.
+    Without a prior it is the standard normal; with `point` the encoders give a mean without a variance.
     """
 
     def __init__(
@@ -152,8 +130,12 @@ class VAE(nn.Module):
         return Output(posterior, latent, divergence, self.decode(latent, tracks.context))
 
     def error(self, reconstructions: Mapping[str, Gaussian], tracks: Inputs) -> Tensor:
-        """Reconstruction term of every track in nats, shape (batch,)."""
-        return elbo.reconstruction_error(reconstructions, tracks.tensors, errors=self.errors, present=tracks.present)
+        """Reconstruction term of every track in nats, shape (batch,): the sum over the modalities that it has."""
+        total = 0.0
+        for name, target in tracks.tensors.items():
+            error = elbo.ERRORS[self.errors[name]](reconstructions[name], target)
+            total = total + (error * tracks.present[name] if tracks.present else error)
+        return total
 
 
 def compose(
@@ -251,10 +233,6 @@ def compose(
     prior = MixturePrior(components, latent_dim) if components else None
     options = {"latent_dim": latent_dim, "errors": errors, "prior": prior, "point": point, "input_noise": input_noise}
     return VAE(encoders, decoders, **options)
-
-
-OPTIONS = tuple(name for name in inspect.signature(compose).parameters if name not in ("shapes", "categories"))
-"""What a caller of `train.fit` may set of `compose`."""
 
 
 def _told(x: Tensor, context: Tensor | None) -> Tensor:
