@@ -1,8 +1,8 @@
 """How the latents stand to known factors, and how much of a label a supervised probe finds in them.
 
 MIG, SAP and DCI ask whether each factor has a latent of its own. All grow by chance where tracks are few, so
-`evaluate` gives each beside what it is when the factors are dealt anew to the tracks. A factor of floats is
-continuous; strings, integers, booleans and categories are categories. `probe` is trained with the labels: it is a
+`disentanglement_scores` gives each beside what it is when the factors are dealt anew to the tracks. A factor of floats
+is continuous; strings, integers, booleans and categories are categories. `probe` is trained with the labels: it is a
 ceiling for what a clustering of the same space can find, and no result of a method without labels.
 """
 
@@ -19,22 +19,14 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vae_lib import checks, metrics
+from vae_lib import checks
 from vae_lib.checks import ParameterError
-from vae_lib.metrics import Score
+from vae_lib.metrics.agreement import contingency, entropy, mutual_information
+from vae_lib.metrics.base import Measure
+from vae_lib.metrics.chance import Score
 
 BINS = 20
 TREES = 50
-
-
-class Measure(NamedTuple):
-    """What a reader needs to know of a measure."""
-
-    title: str
-    low: float
-    high: float
-    greater_is_better: bool = True
-
 
 MEASURES: Mapping[str, Measure] = {
     "mig": Measure("MIG", 0.0, 1.0),
@@ -88,10 +80,6 @@ def mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
         Equally filled intervals into which latents and continuous factors are cut, as in Locatello et al. (2019) but
         equally filled, so that only the order of values matters and a far-out track does not empty the rest.
 
-    Returns
-    -------
-    float
-
     Raises
     ------
     ParameterError
@@ -100,13 +88,13 @@ def mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> key, mode = np.meshgrid(np.arange(12), [0, 1])
     >>> factors = {"key": key.ravel().astype(str), "mode": mode.ravel().astype(str)}
     >>> latents = np.c_[key.ravel(), mode.ravel()]
-    >>> round(disentangle.mig(latents, factors), 2)  # a latent for each factor
+    >>> round(metrics.mig(latents, factors), 2)  # a latent for each factor
     1.0
-    >>> round(disentangle.mig(np.c_[latents[:, 0], latents[:, 0]], factors), 2)  # two that know the same
+    >>> round(metrics.mig(np.c_[latents[:, 0], latents[:, 0]], factors), 2)  # two that know the same
     0.0
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
@@ -126,22 +114,13 @@ def sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     latents, factors, bins
         As in `mig`.
 
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ParameterError
-        As in `mig`.
-
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> tempo, brightness = np.meshgrid(np.linspace(60.0, 180.0, 10), np.linspace(0.0, 1.0, 10))
     >>> factors = {"tempo": tempo.ravel(), "brightness": brightness.ravel()}
-    >>> round(disentangle.sap(np.c_[tempo.ravel(), brightness.ravel()], factors), 2)
+    >>> round(metrics.sap(np.c_[tempo.ravel(), brightness.ravel()], factors), 2)
     1.0
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
@@ -162,22 +141,13 @@ def dci(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     seed : int
         Of the forests.
 
-    Returns
-    -------
-    DCI
-
-    Raises
-    ------
-    ParameterError
-        As in `mig`, or if there are fewer than 2 factors.
-
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> tempo, brightness = np.meshgrid(np.linspace(60.0, 180.0, 10), np.linspace(0.0, 1.0, 10))
     >>> factors = {"tempo": tempo.ravel(), "brightness": brightness.ravel()}
-    >>> found = disentangle.dci(np.c_[tempo.ravel(), brightness.ravel()], factors)
+    >>> found = metrics.dci(np.c_[tempo.ravel(), brightness.ravel()], factors)
     >>> found.disentanglement > 0.9, found.completeness > 0.9, found.importance.round(1).tolist()
     (True, True, [[1.0, 0.0], [0.0, 1.0]])
     """
@@ -198,7 +168,7 @@ def dci(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     )
 
 
-def evaluate(
+def disentanglement_scores(
     latents: np.ndarray,
     factors: Mapping[Hashable, np.ndarray] | pd.DataFrame,
     *,
@@ -231,18 +201,13 @@ def evaluate(
         "mig", "sap", "disentanglement", "completeness" and "informativeness", in the space "labels": what latents say
         of known labels.
 
-    Raises
-    ------
-    ParameterError
-        As in `dci`.
-
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> rng = np.random.default_rng(0)
     >>> factors = {"tempo": rng.uniform(60, 180, 60), "brightness": rng.uniform(0, 1, 60)}
-    >>> scores = disentangle.evaluate(rng.normal(size=(60, 4)), factors, permutations=20, refits=2)
+    >>> scores = metrics.disentanglement_scores(rng.normal(size=(60, 4)), factors, permutations=20, refits=2)
     >>> [(score.metric, score.p_value > 0.05) for score in scores][:2]  # these latents know nothing
     [('mig', True), ('sap', True)]
     """
@@ -307,10 +272,10 @@ def probe(
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> language = np.repeat(["bangla", "english"], 20)
     >>> x = np.c_[language == "bangla", np.random.default_rng(0).normal(size=40)]
-    >>> [(score.metric, score.mean, score.chance) for score in disentangle.probe(x, language)]
+    >>> [(score.metric, score.mean, score.chance) for score in metrics.probe(x, language)]
     [('probe_accuracy', 1.0, 0.5), ('probe_balanced_accuracy', 1.0, 0.5)]
     """
     x = np.asarray(x)
@@ -395,9 +360,8 @@ def _mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], *, bins: i
     for values in factors.values():
         if values.dtype.kind == "f":
             values = _cut(values, bins)
-        entropy = metrics.entropy(np.bincount(values[0]))
-        information = [_information(metrics.contingency_tables(values, code)) for code in codes]
-        gaps.append(_gap(np.array(information)) / entropy)
+        information = [mutual_information(contingency(values, code))[0] for code in codes]
+        gaps.append(_gap(np.array(information)) / entropy(np.bincount(values[0])))
     return np.mean(gaps, axis=0)
 
 
@@ -410,14 +374,9 @@ def _sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], *, bins: i
         if values.dtype.kind == "f":
             gaps.append(_gap((standard @ _standardised(values).T) ** 2))
             continue
-        recalls = [metrics.contingency_tables(values, code) / np.bincount(values[0])[:, None] for code in codes]
+        recalls = [contingency(values, code) / np.bincount(values[0])[:, None] for code in codes]
         gaps.append(_gap(np.array([recall.max(1).sum(1) / recall.shape[1] for recall in recalls])))
     return np.mean(gaps, axis=0)
-
-
-def _information(tables: np.ndarray) -> np.ndarray:
-    joint = metrics.entropy(tables.reshape(len(tables), -1))
-    return metrics.entropy(tables.sum(2)) + metrics.entropy(tables.sum(1)) - joint
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:
