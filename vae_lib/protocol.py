@@ -39,7 +39,7 @@ number per seed; `reason` says why some are undefined.
 Side = str | tuple[str, str] | Mapping[str, object]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """Scores of methods on one set of tracks.
 
@@ -62,6 +62,9 @@ class Evaluation:
     corpus: Corpus
     clusters: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
     labels: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self.corpus.name}: {len(self.clusters)} clusterings, {len(self.rows)} rows)"
 
     def score(self, **where: object) -> Score:
         """Give the one score whose row has these values, such as ``model="vae", metric="ari"``."""

@@ -216,6 +216,8 @@ def compare_clusterings(
     ]
     most = max(map(len, methods))
     methods = [np.repeat(of, most, axis=0) if len(of) == 1 else of for of in methods]
+    if paired and len(methods[0]) != len(methods[1]):
+        raise ParameterError(f"first and second must have as many seeds to be paired, got {[*map(len, methods)]}")
     chosen = subsamples_of(len(classes), draws=draws, seed=seed)
     rng = np.random.default_rng([seed, 1])
 
