@@ -213,9 +213,9 @@ FOUR = np.arange(8.0).reshape(4, 2)
             lambda: metrics.disentanglement_scores(FOUR, {"a": [0, 0, 1, 1]}, permutations=5, refits=6),
             "refits must be .* 1 to 5",
         ),
-        (lambda: metrics.probe(FOUR, [0, 0, 1, 1], folds=1), "folds must be a whole number of at least 2"),
-        (lambda: metrics.probe(FOUR, [0, 0, 0, 1], folds=2), "folds must be at most 1, the tracks of the smallest"),
-        (lambda: metrics.probe(FOUR, [0.0, 1, 2, 3]), "folds must be at most 4, the number of groups or tracks"),
+        (lambda: metrics.probe(FOUR, [0, 0, 1, 1], folds=1), "folds must be a whole number from 2 to"),
+        (lambda: metrics.probe(FOUR, [0, 0, 0, 1], folds=2), "folds must be .* from 2 to 1, got 2"),
+        (lambda: metrics.probe(FOUR, [0.0, 1, 2, 3]), "folds must be .* from 2 to 4, got 5"),
         (
             lambda: metrics.probe(FOUR, [0, 0, 1, 1], groups=["a", "b", "c", "c"], folds=2),
             "labels must each be in at least 2 groups.* 1 of 2 are in one, the first in row 2",

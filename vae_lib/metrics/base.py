@@ -19,16 +19,8 @@ class UndefinedError(ParameterError):
 class Metric(NamedTuple):
     """What a reader needs to know of a metric, and how to compute it.
 
-    Attributes
-    ----------
-    title : str
-    function : callable
-        ``(labels_true, labels_pred) -> float`` or ``(x, labels_pred) -> float``.
-    low, high : float
-        Its bounds.
-    greater_is_better : bool
-    batch : callable
-        The same for many clusterings at once, unchecked: of contingency tables, or of a space and clusterings.
+    `function` is ``(labels_true, labels_pred) -> float`` or ``(x, labels_pred) -> float``, `batch` the same for many
+    clusterings at once, unchecked: of contingency tables, or of a space and clusterings.
     """
 
     title: str
@@ -71,18 +63,13 @@ def without_noise(labels_pred: np.ndarray, *, noise: str) -> np.ndarray:
     noise : {"singletons", "cluster"}
         Each noise track a cluster of its own, or all of a seed's noise tracks one cluster.
 
-    Returns
-    -------
-    array of int, same shape
-        Without −1; all other labels as they were.
-
     Examples
     --------
     >>> from vae_lib import metrics
-    >>> metrics.without_noise([0, 0, -1, -1], noise="singletons")
-    array([0, 0, 1, 2])
-    >>> metrics.without_noise([0, 0, -1, -1], noise="cluster")
-    array([0, 0, 1, 1])
+    >>> for noise in metrics.NOISE:
+    ...     print(metrics.without_noise([0, 0, -1, -1], noise=noise))
+    [0 0 1 2]
+    [0 0 1 1]
     """
     checks.one_of(noise, "noise", NOISE)
     found = _whole_numbers(labels_pred).copy()

@@ -26,8 +26,8 @@ class Comparison(NamedTuple):
     p_value : float
         Two-sided; NaN where there is nothing to test.
     superiority : float
-        Effect size from 0 to 1, 0.5 being none: how often a seed of the first does better, ties counting half; of equal
-        seeds if these are paired, else `vargha_delaney_a`.
+        From 0 to 1, 0.5 being no effect: how often a seed of the first does better, ties counting half; of equal seeds
+        if these are paired, else `vargha_delaney_a`.
     seeds : tuple of int
         Of the first and the second method.
     floor : float
@@ -68,9 +68,8 @@ def compare(first: Score, second: Score, *, paired: bool = True, draws: int = 99
 
     Paired, the signs of the seeds' differences are flipped; unpaired, as for ensembles whose members are drawn anew,
     seeds are dealt anew to the two methods. Every way is tried where there are at most `draws` (13 paired seeds),
-    else as many random ones. This tests the mean that the tables print, sizes of differences included and without
-    assuming a shape; Wilcoxon's test knows ranks only. The seeds are what varies: the test says whether training luck
-    explains the difference, not whether other tracks would give it too; for that see `compare_clusterings`.
+    else as many random ones. The test says whether training luck explains the difference, not whether other tracks
+    would give it too; for that see `compare_clusterings`.
 
     Parameters
     ----------
@@ -78,10 +77,8 @@ def compare(first: Score, second: Score, *, paired: bool = True, draws: int = 99
         Of one metric in one space, on the same tracks. Not "native", which is another space for every method.
     paired : bool
         Whether equal positions in `values` belong together.
-    draws : int
-        Most permutations to try.
-    seed : int
-        Of random permutations.
+    draws, seed : int
+        Most permutations to try, and the seed of random ones.
 
     Returns
     -------
@@ -92,8 +89,7 @@ def compare(first: Score, second: Score, *, paired: bool = True, draws: int = 99
     Raises
     ------
     ParameterError
-        If metric or space differ, the space is "native", a value is undefined, there are fewer than two seeds, or
-        paired scores differ in their number of seeds.
+        If metric or space differ or are of no use, a value is undefined, or the numbers of seeds do not allow it.
 
     Examples
     --------
@@ -102,8 +98,7 @@ def compare(first: Score, second: Score, *, paired: bool = True, draws: int = 99
     >>> import numpy as np
     >>> from vae_lib import metrics
     >>> values = np.linspace(0.1, 0.3, 10)
-    >>> ahead, behind = (metrics.Score("ari", "labels", v) for v in (values + 0.01, values))
-    >>> found = metrics.compare(ahead, behind)
+    >>> found = metrics.compare(*(metrics.Score("ari", "labels", v) for v in (values + 0.01, values)))
     >>> round(found.difference, 6), found.superiority, found.p_value == found.floor == 2 / 2**10
     (0.01, 1.0, True)
     """
@@ -165,8 +160,8 @@ def compare_clusterings(
     `subsample_interval`; that over seeds, around the difference on all tracks, is stretched by
     :math:`\sqrt{s / (s - 1)}` and the ratio of the quantiles of t and normal, so that few seeds give the t interval.
     The sum of both is laid around the difference, and p is the least level at which that interval leaves 0 out. A
-    difference must also be more than training luck on these tracks: the p that is given is never below that of the
-    exact test of `compare`, where seeds vary.
+    difference must also be more than training luck on these tracks: p is never below that of `compare`, where seeds
+    vary.
 
     Parameters
     ----------
@@ -177,21 +172,14 @@ def compare_clusterings(
         One of `LABEL_METRICS`.
     paired : bool
         Whether equal seeds belong together.
-    draws : int
-        At least 100.
+    draws, seed : int
+        Number of draws, at least 100, and their seed.
     noise : tuple
         What tracks with label −1 count as in `first` and in `second`, as in `external_scores`.
-    seed : int
-        Of all draws.
 
     Returns
     -------
     Comparison
-
-    Raises
-    ------
-    ParameterError
-        If the metric compares with no labels, or as in `compare` and `external_scores`.
 
     Examples
     --------
@@ -199,12 +187,11 @@ def compare_clusterings(
 
     >>> import numpy as np
     >>> from vae_lib import metrics
-    >>> rng = np.random.default_rng(0)
-    >>> genre = np.arange(200) % 4
-    >>> good, fair = (
-    ...     np.where(rng.random((10, 200)) < right, genre, rng.integers(0, 4, (10, 200))) for right in (0.9, 0.7)
+    >>> rng, genre = np.random.default_rng(0), np.arange(200) % 4
+    >>> luck, wrong = rng.random((2, 10, 200)), rng.integers(0, 4, (2, 10, 200))
+    >>> found = metrics.compare_clusterings(
+    ...     genre, np.where(luck[0] < 0.9, genre, wrong[0]), np.where(luck[1] < 0.7, genre, wrong[1])
     ... )
-    >>> found = metrics.compare_clusterings(genre, good, fair)
     >>> 0 < found.low < found.difference < found.high, found.p_value == found.floor
     (True, True)
     """
@@ -257,17 +244,9 @@ def _seed_scatter(values: np.ndarray, picked: np.ndarray) -> np.ndarray:
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Correct p-values for their number, step by step from the smallest (Holm 1979).
+    """Correct p-values for their number, step by step from the smallest (Holm 1979); NaN stays NaN.
 
-    Parameters
-    ----------
-    p_values : array-like, shape (m,)
-        From 0 to 1; NaN is passed over and stays NaN.
-
-    Returns
-    -------
-    array of float, shape (m,)
-        Below a level α, the chance of even one false finding among them all is at most α.
+    Below a level α, the chance of even one false finding among them all is at most α.
 
     Examples
     --------

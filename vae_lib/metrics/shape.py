@@ -101,11 +101,8 @@ def silhouette(x: np.ndarray, labels_pred: np.ndarray) -> float:
     Examples
     --------
     >>> from vae_lib import metrics
-    >>> x = [[0.0], [1.0], [10.0], [11.0]]
-    >>> round(metrics.silhouette(x, [0, 0, 1, 1]), 2)
-    0.9
-    >>> round(metrics.silhouette(x, [0, 1, 0, 1]), 2)
-    -0.45
+    >>> [round(metrics.silhouette([[0.0], [1.0], [10.0], [11.0]], of), 2) for of in ([0, 0, 1, 1], [0, 1, 0, 1])]
+    [0.9, -0.45]
     """
     return _one(_silhouette, x, labels_pred)
 
