@@ -97,12 +97,6 @@ def test_chance_is_where_independent_labels_land():
         assert found.metric not in ("ari", "ami") or found.chance == pytest.approx(0.0, abs=0.01)
 
 
-def test_structure_is_found_and_the_p_value_is_as_small_as_the_draws_allow():
-    x, true = blobs()
-    for found in metrics.external_scores(true, cluster.per_seed("kmeans", x, 3, seeds=2), permutations=199):
-        assert (found.p_value, found.mean) == (pytest.approx(1 / 200), pytest.approx(1.0))
-
-
 def test_the_null_of_several_seeds_is_that_of_their_mean():
     rng = np.random.default_rng(0)
     true, pred = np.repeat(np.arange(4), 15), rng.integers(0, 4, 60)
@@ -400,13 +394,6 @@ def test_a_comparison_in_which_nothing_varies_has_no_test():
     assert (constant.low, constant.high) == (pytest.approx(0.1), pytest.approx(0.1))
 
 
-def test_many_seeds_are_compared_by_random_permutations_that_a_seed_repeats():
-    rng = np.random.default_rng(0)
-    a, b = score(*rng.normal(size=30)), score(*rng.normal(size=30))
-    assert metrics.compare(a, b, seed=1) == metrics.compare(a, b, seed=1)
-    assert metrics.compare(a, b, draws=999).p_value == pytest.approx(metrics.compare(a, b).p_value, abs=0.06)
-
-
 def test_holm_by_hand():
     assert metrics.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert metrics.holm([0.5, np.nan, 0.4]) == pytest.approx([0.8, np.nan, 0.8], nan_ok=True)
@@ -416,15 +403,10 @@ def test_holm_by_hand():
     ("call", "message"),
     [
         (lambda: metrics.ari([0, 1], [0, 1, 1]), "labels_pred must have 2 labels, one per track, got 3"),
-        (lambda: metrics.ari([], []), "labels_true must be a non-empty list of labels"),
-        (lambda: metrics.nmi(["a", None], [0, 1]), "labels_true must have a label for every track: 1 missing.*row 1"),
         (lambda: metrics.silhouette([[0.0], [np.nan], [1.0]], [0, 0, 1]), "x must be finite: 1 value.*row 1"),
-        (lambda: metrics.external_scores([0, 1], [0, 1], permutations=0), "permutations must be .* of at least 1"),
         (lambda: metrics.internal_scores(np.zeros((3, 4, 2)), np.zeros((2, 4))), "one space per seed .2. or one"),
         (lambda: metrics.without_noise([0, -1], noise="drop"), "noise must be one of singletons, cluster, got 'drop'"),
-        (lambda: metrics.coverage([0.5, -1.0]), "labels_pred must hold whole numbers.*got float64"),
         (lambda: metrics.subsample_interval([0, 1, 1], [0, 1, 1], share=1.0), "share must leave from 2 to 2 of 3"),
-        (lambda: metrics.subsample_interval([0, 1, 1], [0, 1, 1], draws=9), "draws must be a whole number of at least"),
         (lambda: metrics.compare_clusterings([0, 1, 1], [0, 1, 1], [0, 0, 1], metric="silhouette"), "metric must be"),
         (
             lambda: metrics.compare_clusterings([0, 1] * 9, [[0, 1] * 9] * 2, [[1, 0] * 9] * 3),
@@ -432,10 +414,8 @@ def test_holm_by_hand():
         ),
         (lambda: metrics.holm([0.5, 1.5]), "p_values must be a number in .0, 1., got .*1.5"),
         (lambda: metrics.compare(score(1, 2), score(1, 2, metric="ami")), "same metric, got 'ari' and 'ami'"),
-        (lambda: metrics.compare(score(1, 2), score(1, 2, space="common")), "same space, got 'labels' and 'common'"),
         (lambda: metrics.compare(*[score(1, 2, space="native")] * 2), "got 'native': compare in 'common'"),
         (lambda: metrics.compare(score(1, 2), score(1, 2, 3)), "as many seeds to be paired, got 2 and 3"),
-        (lambda: metrics.compare(score(1, 2), score(1), paired=False), "second must have at least 2 seeds, got 1"),
         (lambda: metrics.compare(score(1, np.nan, reason="one cluster"), score(1, 2)), "every seed: one cluster"),
         (lambda: metrics.pairs_by_artist(["a", "b"], ["x"]), "artist must have 2 entries"),
         (lambda: metrics.rates_together([[0, 1]], np.ones((3, 3))), "pairs must have shape .2, 2."),
