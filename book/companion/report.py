@@ -18,7 +18,7 @@ import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-from vae_lib import checks, disentangle, metrics, models, store
+from vae_lib import checks, metrics, models, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
@@ -32,10 +32,10 @@ EXHIBITS = ROOT / "paper" / "exhibits.csv"
 
 MEASURES = (
     metrics.METRICS
-    | disentangle.MEASURES
+    | metrics.MEASURES
     | {
-        "seconds": disentangle.Measure("Seconds", 0.0, np.inf, False),
-        "mebibytes": disentangle.Measure("Mebibytes", 0.0, np.inf, False),
+        "seconds": metrics.Measure("Seconds", 0.0, np.inf, False),
+        "mebibytes": metrics.Measure("Mebibytes", 0.0, np.inf, False),
     }
 )
 """Everything that a row can measure, in the order in which tables show it."""

@@ -1,8 +1,8 @@
 """How the latents stand to known factors, and how much of a label a supervised probe finds in them.
 
 MIG, SAP and DCI ask whether each factor has a latent of its own. All grow by chance where tracks are few, so
-`evaluate` gives each beside what it is when the factors are dealt anew to the tracks. A factor of floats is
-continuous; strings, integers, booleans and categories are categories. `probe` is trained with the labels: it is a
+`disentanglement_scores` gives each beside what it is when the factors are dealt anew to the tracks. A factor of floats
+is continuous; strings, integers, booleans and categories are categories. `probe` is trained with the labels: it is a
 ceiling for what a clustering of the same space can find, and no result of a method without labels.
 """
 
@@ -19,22 +19,14 @@ from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, Str
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from vae_lib import checks, metrics
+from vae_lib import checks
 from vae_lib.checks import ParameterError
-from vae_lib.metrics import Score
+from vae_lib.metrics.agreement import contingency, entropy, mutual_information
+from vae_lib.metrics.base import Measure
+from vae_lib.metrics.chance import Score
 
 BINS = 20
 TREES = 50
-
-
-class Measure(NamedTuple):
-    """What a reader needs to know of a measure."""
-
-    title: str
-    low: float
-    high: float
-    greater_is_better: bool = True
-
 
 MEASURES: Mapping[str, Measure] = {
     "mig": Measure("MIG", 0.0, 1.0),
@@ -46,7 +38,9 @@ MEASURES: Mapping[str, Measure] = {
     "probe_balanced_accuracy": Measure("Probe balanced accuracy (ceiling)", 0.0, 1.0),
     "probe_r2": Measure("Probe R² (ceiling)", -np.inf, 1.0),
 }
-"""Every measure by name, in the order in which tables show them."""
+"""Every measure of this module by name, in the order in which tables show them."""
+
+Factors = Mapping[Hashable, np.ndarray] | pd.DataFrame
 
 
 class DCI(NamedTuple):
@@ -73,7 +67,7 @@ class DCI(NamedTuple):
     importance: np.ndarray
 
 
-def mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, bins: int = BINS) -> float:
+def mig(latents: np.ndarray, factors: Factors, *, bins: int = BINS) -> float:
     """Mutual information gap (Chen et al. 2018): how much more of a factor one latent knows than any other.
 
     The mutual information of a factor with the latent that knows most of it, minus that with the next, over the
@@ -84,107 +78,64 @@ def mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     latents : array-like, shape (n, d)
         At least 2 latents.
     factors : mapping of name to array-like, shape (n,), or DataFrame
+        Without missing values, each with two different ones at least.
     bins : int
-        Equally filled intervals into which latents and continuous factors are cut, as in Locatello et al. (2019) but
-        equally filled, so that only the order of values matters and a far-out track does not empty the rest.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ParameterError
-        If there are fewer than 2 latents, no factors, a factor has one value or missing ones, or lengths differ.
+        Intervals into which latents and continuous factors are cut, as in Locatello et al. (2019) but equally filled,
+        so that only the order of values matters and a far-out track does not empty the rest.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
-    >>> key, mode = np.meshgrid(np.arange(12), [0, 1])
-    >>> factors = {"key": key.ravel().astype(str), "mode": mode.ravel().astype(str)}
-    >>> latents = np.c_[key.ravel(), mode.ravel()]
-    >>> round(disentangle.mig(latents, factors), 2)  # a latent for each factor
-    1.0
-    >>> round(disentangle.mig(np.c_[latents[:, 0], latents[:, 0]], factors), 2)  # two that know the same
-    0.0
+    >>> from vae_lib import metrics
+    >>> key, mode = (values.ravel() for values in np.meshgrid(np.arange(12), [0, 1]))
+    >>> factors = {"key": key, "mode": mode}
+    >>> round(metrics.mig(np.c_[key, mode], factors), 2), round(metrics.mig(np.c_[key, key], factors), 2)
+    (1.0, 0.0)
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
-    return float(_mig(latents, {name: values[None] for name, values in factors.items()}, bins=bins)[0])
+    return float(_mig(latents, {name: values[None] for name, values in factors.items()}, bins)[0])
 
 
-def sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, bins: int = BINS) -> float:
+def sap(latents: np.ndarray, factors: Factors, *, bins: int = BINS) -> float:
     """Separated attribute predictability (Kumar et al. 2018): how much better one latent predicts a factor than others.
 
     The score of the latent that predicts a factor best, minus that of the next, mean over factors: R² of a linear fit
     for a continuous factor, balanced accuracy of thresholds on the latent for a category. The thresholds are those
     between `bins` equally filled intervals, each of which votes for one category. From 0 to 1, higher is better; a
-    category of c values adds at most 1 − 1/c, because guessing alone gives every latent 1/c.
-
-    Parameters
-    ----------
-    latents, factors, bins
-        As in `mig`.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    ParameterError
-        As in `mig`.
+    category of c values adds at most 1 − 1/c, because guessing alone gives every latent 1/c. Arguments as in `mig`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
-    >>> tempo, brightness = np.meshgrid(np.linspace(60.0, 180.0, 10), np.linspace(0.0, 1.0, 10))
-    >>> factors = {"tempo": tempo.ravel(), "brightness": brightness.ravel()}
-    >>> round(disentangle.sap(np.c_[tempo.ravel(), brightness.ravel()], factors), 2)
+    >>> from vae_lib import metrics
+    >>> tempo, loudness = (values.ravel() for values in np.meshgrid(np.linspace(60, 180, 10), np.linspace(0, 1, 10)))
+    >>> round(metrics.sap(np.c_[tempo, loudness], {"tempo": tempo, "loudness": loudness}), 2)
     1.0
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
-    return float(_sap(latents, {name: values[None] for name, values in factors.items()}, bins=bins)[0])
+    return float(_sap(latents, {name: values[None] for name, values in factors.items()}, bins)[0])
 
 
-def dci(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, seed: int = 0) -> DCI:
+def dci(latents: np.ndarray, factors: Factors, *, seed: int = 0) -> DCI:
     """Disentanglement, completeness and informativeness (Eastwood & Williams 2018), by forests of 50 trees.
 
     A forest predicts each factor from all latents; the importance of latents for factors is that of its splits.
     Disentanglement and completeness are one minus the entropy of a latent's importance over factors, and of a
-    factor's over latents. Informativeness is measured on the tracks that a tree was not grown from.
-
-    Parameters
-    ----------
-    latents, factors
-        As in `mig`, with at least 2 factors.
-    seed : int
-        Of the forests.
-
-    Returns
-    -------
-    DCI
-
-    Raises
-    ------
-    ParameterError
-        As in `mig`, or if there are fewer than 2 factors.
+    factor's over latents. Informativeness is measured on the tracks that a tree was not grown from. `latents` and
+    `factors`, at least 2, are as in `mig`; `seed` is that of the forests.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
-    >>> tempo, brightness = np.meshgrid(np.linspace(60.0, 180.0, 10), np.linspace(0.0, 1.0, 10))
-    >>> factors = {"tempo": tempo.ravel(), "brightness": brightness.ravel()}
-    >>> found = disentangle.dci(np.c_[tempo.ravel(), brightness.ravel()], factors)
+    >>> from vae_lib import metrics
+    >>> tempo, loudness = (values.ravel() for values in np.meshgrid(np.linspace(60, 180, 10), np.linspace(0, 1, 10)))
+    >>> found = metrics.dci(np.c_[tempo, loudness], {"tempo": tempo, "loudness": loudness})
     >>> found.disentanglement > 0.9, found.completeness > 0.9, found.importance.round(1).tolist()
     (True, True, [[1.0, 0.0], [0.0, 1.0]])
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
     if len(factors) < 2:
         raise ParameterError("factors must be at least 2 for a latent to serve one of them, got 1")
-    checks.count(seed, "seed", low=0)
     fits = {name: _forest(latents, values, seed=seed) for name, values in factors.items()}
     importance = np.stack([of for of, _ in fits.values()], axis=1)
     by_factor = {name: score for name, (_, score) in fits.items()}
@@ -198,9 +149,9 @@ def dci(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray] | pd.DataFra
     )
 
 
-def evaluate(
+def disentanglement_scores(
     latents: np.ndarray,
-    factors: Mapping[Hashable, np.ndarray] | pd.DataFrame,
+    factors: Factors,
     *,
     permutations: int = 100,
     refits: int = 10,
@@ -215,13 +166,10 @@ def evaluate(
     Parameters
     ----------
     latents : array-like, shape (seeds, n, d) or (n, d)
-    factors : mapping of name to array-like, shape (n,), or DataFrame
-    permutations : int
-        Draws of the null distribution of MIG and SAP.
-    refits : int
-        Draws of that of DCI, which grows all forests anew for each.
-    bins : int
-        As in `mig`.
+    factors, bins
+        As in `mig`; at least 2 factors.
+    permutations, refits : int
+        Draws of the null distribution of MIG and SAP, and of that of DCI, which grows all forests anew for each.
     seed : int
         Of permutations and forests.
 
@@ -231,43 +179,34 @@ def evaluate(
         "mig", "sap", "disentanglement", "completeness" and "informativeness", in the space "labels": what latents say
         of known labels.
 
-    Raises
-    ------
-    ParameterError
-        As in `dci`.
-
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> rng = np.random.default_rng(0)
     >>> factors = {"tempo": rng.uniform(60, 180, 60), "brightness": rng.uniform(0, 1, 60)}
-    >>> scores = disentangle.evaluate(rng.normal(size=(60, 4)), factors, permutations=20, refits=2)
+    >>> scores = metrics.disentanglement_scores(rng.normal(size=(60, 4)), factors, permutations=20, refits=2)
     >>> [(score.metric, score.p_value > 0.05) for score in scores][:2]  # these latents know nothing
     [('mig', True), ('sap', True)]
     """
     latents = np.asarray(latents)
     spaces = [_latents(points) for points in (latents if latents.ndim == 3 else latents[None])]
-    factors = _factors(factors, length=len(spaces[0]))
-    checks.count(permutations, "permutations")
-    checks.count(refits, "refits", high=permutations)
+    n, factors = len(spaces[0]), _factors(factors, length=len(spaces[0]))
+    checks.count(refits, "refits", high=checks.count(permutations, "permutations"))
     rng = np.random.default_rng(checks.count(seed, "seed", low=0))
-    n = len(spaces[0])
     order = rng.permuted(np.broadcast_to(np.arange(n), (permutations, n)), axis=1)
-    draws = {name: values[np.vstack([np.arange(n), order])] for name, values in factors.items()}
-    scores = []
-    for name, function in (("mig", _mig), ("sap", _sap)):
-        found = np.array([function(points, draws, bins=bins) for points in spaces])
-        scores.append(Score(name, "labels", found[:, 0], found[:, 1:].mean(0)))
-    found = np.array(
-        [
-            [dci(points, {name: of[at] for name, of in draws.items()}, seed=seed)[:3] for at in range(1 + refits)]
-            for points in spaces
-        ]
-    )
-    for place, name in enumerate(DCI._fields[:3]):
-        scores.append(Score(name, "labels", found[:, 0, place], found[:, 1:, place].mean(0)))
-    return scores
+    draws = {name: values[np.vstack([np.arange(n), order])] for name, values in factors.items()}  # the first as it is
+
+    def by_forests(points: np.ndarray) -> list[tuple[float, float, float]]:
+        return [dci(points, {name: of[at] for name, of in draws.items()}, seed=seed)[:3] for at in range(1 + refits)]
+
+    found = {
+        "mig": [_mig(points, draws, bins) for points in spaces],
+        "sap": [_sap(points, draws, bins) for points in spaces],
+    } | dict(zip(DCI._fields, np.moveaxis([by_forests(points) for points in spaces], 2, 0), strict=False))
+    return [
+        Score(name, "labels", np.array(values)[:, 0], np.array(values)[:, 1:].mean(0)) for name, values in found.items()
+    ]
 
 
 def probe(
@@ -286,10 +225,8 @@ def probe(
     groups : array-like, shape (n,), optional
         Tracks of one group, such as an artist, are never on both sides. None may be missing: whether tracks of unknown
         artist stand apart or together is for the caller to say.
-    folds : int
-        At least 2.
-    seed : int
-        Of the folds, which are the same for every space.
+    folds, seed : int
+        Number of folds, at least 2, and their seed; they are the same for every space.
 
     Returns
     -------
@@ -301,26 +238,31 @@ def probe(
     Raises
     ------
     ParameterError
-        If lengths differ, values are missing, there is one category only, one has fewer tracks than folds or is by a
-        single group, so that it cannot be learnt from others, or there are fewer groups than folds.
+        If a category has fewer tracks than folds, or is by a single group, so that it cannot be learnt from others.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from vae_lib import disentangle
+    >>> from vae_lib import metrics
     >>> language = np.repeat(["bangla", "english"], 20)
     >>> x = np.c_[language == "bangla", np.random.default_rng(0).normal(size=40)]
-    >>> [(score.metric, score.mean, score.chance) for score in disentangle.probe(x, language)]
+    >>> [(score.metric, score.mean, score.chance) for score in metrics.probe(x, language)]
     [('probe_accuracy', 1.0, 0.5), ('probe_balanced_accuracy', 1.0, 0.5)]
     """
     x = np.asarray(x)
     spaces = [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]
     values = _factor(labels, "labels", length=len(spaces[0]))
-    checks.count(folds, "folds", low=2)
-    checks.count(seed, "seed", low=0)
     continuous = values.dtype.kind == "f"
     groups = None if groups is None else checks.labels(groups, "groups", length=len(values))
-    _can_be_split(values, groups, continuous=continuous, folds=folds)
+    several = len(values) if groups is None else groups.max() + 1
+    checks.count(folds, "folds", low=2, high=several if continuous else min(several, np.bincount(values).min()))
+    if groups is not None and not continuous:
+        alone = [code for code in np.unique(values) if len(np.unique(groups[values == code])) < 2]
+        if alone:
+            raise ParameterError(
+                f"labels must each be in at least 2 groups to be learnt from others: {len(alone)} of "
+                f"{values.max() + 1} are in one, the first in row {int(np.argmax(values == alone[0]))}"
+            )
     kinds = {(True, True): GroupKFold, (True, False): KFold, (False, True): StratifiedGroupKFold}
     split = kinds.get((continuous, groups is not None), StratifiedKFold)(folds, shuffle=True, random_state=seed)
     predictor = RidgeCV(np.logspace(-2, 4, 7)) if continuous else LogisticRegression(max_iter=1000)
@@ -337,24 +279,6 @@ def probe(
     ]
 
 
-def _can_be_split(values: np.ndarray, groups: np.ndarray | None, *, continuous: bool, folds: int) -> None:
-    several = len(values) if groups is None else groups.max() + 1
-    if several < folds:
-        raise ParameterError(f"folds must be at most {several}, the number of groups or tracks, got {folds}")
-    if continuous:
-        return
-    fewest = int(np.bincount(values).min())
-    if fewest < folds:
-        raise ParameterError(f"folds must be at most {fewest}, the tracks of the smallest category, got {folds}")
-    if groups is not None:
-        alone = [int(code) for code in np.unique(values) if len(np.unique(groups[values == code])) < 2]
-        if alone:
-            raise ParameterError(
-                f"labels must each be in at least 2 groups to be learnt from others: {len(alone)} of "
-                f"{values.max() + 1} are in one, the first in row {int(np.argmax(values == alone[0]))}"
-            )
-
-
 def _latents(latents: np.ndarray) -> np.ndarray:
     latents = checks.matrix(latents, "latents")
     if latents.shape[1] < 2:
@@ -362,7 +286,7 @@ def _latents(latents: np.ndarray) -> np.ndarray:
     return latents
 
 
-def _factors(factors: Mapping[Hashable, np.ndarray] | pd.DataFrame, *, length: int) -> dict[Hashable, np.ndarray]:
+def _factors(factors: Factors, *, length: int) -> dict[Hashable, np.ndarray]:
     found = {name: _factor(factors[name], f"factors[{name!r}]", length=length) for name in factors}
     if not found:
         raise ParameterError("factors must have at least one factor, got none")
@@ -375,49 +299,36 @@ def _factor(values: np.ndarray, name: str, *, length: int) -> np.ndarray:
     codes = checks.labels(array, name, length=length)
     if codes.max() == 0:
         raise ParameterError(f"{name} must have at least 2 different values, got one, {array.tolist()[0]!r}")
-    if array.dtype.kind != "f":
-        return codes
-    return checks.matrix(array[:, None], name)[:, 0]
+    return checks.matrix(array[:, None], name)[:, 0] if array.dtype.kind == "f" else codes
 
 
 def _cut(values: np.ndarray, bins: int) -> np.ndarray:
     """Codes of equally filled intervals along the last axis; equal values stay together."""
+    checks.count(bins, "bins", low=2)
     return ((stats.rankdata(values, axis=-1) - 0.5) / values.shape[-1] * bins).astype(int)
 
 
 # The two functions below take factors in m versions, each of shape (m, n), and give scores of shape (m,).
 
 
-def _mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], *, bins: int) -> np.ndarray:
-    checks.count(bins, "bins", low=2)
-    codes = _cut(latents.T, bins)
-    gaps = []
+def _mig(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], bins: int) -> np.ndarray:
+    codes, gaps = _cut(latents.T, bins), []
     for values in factors.values():
-        if values.dtype.kind == "f":
-            values = _cut(values, bins)
-        entropy = metrics.entropy(np.bincount(values[0]))
-        information = [_information(metrics.contingency_tables(values, code)) for code in codes]
-        gaps.append(_gap(np.array(information)) / entropy)
+        values = _cut(values, bins) if values.dtype.kind == "f" else values
+        information = [mutual_information(contingency(values, code))[0] for code in codes]
+        gaps.append(_gap(np.array(information)) / entropy(np.bincount(values[0])))
     return np.mean(gaps, axis=0)
 
 
-def _sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], *, bins: int) -> np.ndarray:
-    checks.count(bins, "bins", low=2)
-    codes = _cut(latents.T, bins)
-    standard = _standardised(latents.T)
-    gaps = []
+def _sap(latents: np.ndarray, factors: Mapping[Hashable, np.ndarray], bins: int) -> np.ndarray:
+    codes, standard, gaps = _cut(latents.T, bins), _standardised(latents.T), []
     for values in factors.values():
         if values.dtype.kind == "f":
             gaps.append(_gap((standard @ _standardised(values).T) ** 2))
             continue
-        recalls = [metrics.contingency_tables(values, code) / np.bincount(values[0])[:, None] for code in codes]
+        recalls = [contingency(values, code) / np.bincount(values[0])[:, None] for code in codes]
         gaps.append(_gap(np.array([recall.max(1).sum(1) / recall.shape[1] for recall in recalls])))
     return np.mean(gaps, axis=0)
-
-
-def _information(tables: np.ndarray) -> np.ndarray:
-    joint = metrics.entropy(tables.reshape(len(tables), -1))
-    return metrics.entropy(tables.sum(2)) + metrics.entropy(tables.sum(1)) - joint
 
 
 def _standardised(rows: np.ndarray) -> np.ndarray:
