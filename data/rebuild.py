@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from vae_lib import corpus, features, frames, lyrics, store
+from vae_lib import corpus, features, lyrics, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus, download
 
@@ -306,7 +306,9 @@ def evidence(data_home: Path) -> None:
     genre = EXAMPLE.split(".")[0]
     y = features.load_audio(_needed(data_home / "gtzan_mini" / "genres" / genre / f"{EXAMPLE}.flac"))
     seconds = 10 * features.SAMPLE_RATE
-    frames.write(features.frame_features(y[seconds : 2 * seconds]), HERE / "evidence" / "example.npz")
+    frames = features.frame_features(y[seconds : 2 * seconds])
+    with store.replacing(HERE / "evidence" / "example.npz") as temporary:
+        np.savez_compressed(temporary, **frames._asdict())
 
     columns = list(features.PUBLIC_COLUMNS)
     ours = corpus.load("gtzan-mini").features[columns]

@@ -180,7 +180,9 @@ def _resume(url: str, output_file: str, pooch: object, *, part: Path, progress: 
     from urllib3 import Retry
 
     session = requests.Session()
-    session.mount("http", requests.adapters.HTTPAdapter(max_retries=Retry(5, backoff_factor=1, status_forcelist=[503])))
+    retry = requests.adapters.HTTPAdapter(max_retries=Retry(5, backoff_factor=1, status_forcelist=[502, 503, 504]))
+    session.mount("http://", retry)
+    session.mount("https://", retry)
     while True:
         have = part.stat().st_size if part.exists() else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
