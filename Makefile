@@ -213,7 +213,7 @@ bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)  ## regenerate requirements.txt from the ranges in pyproject.toml
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test --extra distributed --universal --python-version 3.11 \
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test --universal --python-version 3.11 \
 	  --no-annotate --custom-compile-command "make lock" -o requirements.txt
 
 clean:  ## remove everything generated; .venv stays

@@ -180,7 +180,7 @@ def _article(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from vae_lib import download
+    from vae_lib.corpus import download
 
     return download.fetch_all(options.names, folder=options.data_home)
 

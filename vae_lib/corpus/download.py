@@ -7,11 +7,9 @@ sum is right, so an archive cannot put anything anywhere else and an interrupted
 import hashlib
 import io
 import os
-import shutil
 import stat
 import sys
 import tarfile
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,13 +22,10 @@ import pandas as pd
 from vae_lib import checks, store
 from vae_lib.checks import ParameterError
 
-PAUSE = 2.0  # seconds before the first new attempt after a cut connection, twice as long before each further one
-ATTEMPTS = 5  # in a row that bring nothing
 CHUNK = 2**14  # bytes written at a time; a cut connection loses less than that
 MAX_TRACK = 16 * 2**20  # bytes of one track in an archive; the published ones have 1.4 million
 MAX_TOTAL = 8 * 2**30  # bytes of everything in an archive
 
-_PROJECT = Path(__file__).resolve().parents[1]
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
@@ -49,6 +44,13 @@ class Remote(NamedTuple):
 
 
 REMOTES = {
+    "gtzan-mini": Remote(
+        "gtzan_mini",
+        10,
+        "GTZAN_MINI_URL",
+        "https://github.com/TempoBeatDownbeat/gtzan_mini/archive/refs/heads/main.zip",
+        "It is the GitHub repository TempoBeatDownbeat/gtzan_mini.",
+    ),
     "gtzan": Remote(
         "gtzan",
         100,
@@ -57,38 +59,25 @@ REMOTES = {
         "The address that its authors gave (genres.tar.gz on opihi.cs.uvic.ca) no longer answers; the data set page "
         "andradaolteanu/gtzan-dataset-music-genre-classification on Kaggle has it as a .zip behind a login.",
     ),
-    "gtzan-mini": Remote(
-        "gtzan_mini",
-        10,
-        "GTZAN_MINI_URL",
-        "https://github.com/TempoBeatDownbeat/gtzan_mini/archive/refs/heads/main.zip",
-        "It is the GitHub repository TempoBeatDownbeat/gtzan_mini.",
-    ),
 }
 
 
 def data_home(folder: Path | str | None = None) -> Path:
     """The folder of music that does not come with the project: `folder`, else DATA_HOME, else ``data/raw``."""
-    return Path(folder or os.environ.get("DATA_HOME") or _PROJECT / "data" / "raw")
+    return Path(folder or os.environ.get("DATA_HOME") or store.ROOT / "data" / "raw")
 
 
-def published() -> pd.DataFrame:
-    """What is known of the 1000 published WAV files of GTZAN.
-
-    Returns
-    -------
-    DataFrame
-        Index ``track_id``; columns ``sha256`` of the file and ``fault_filtered``: train, valid or test in the split of
-        Kereliuk, Sturm and Larsen (2015), missing where they left the track out because of a fault.
+def published(name: str = "gtzan") -> dict[str, str]:
+    """SHA-256 of the WAV file of each track, as it was published.
 
     Examples
     --------
-    >>> from vae_lib import download
-    >>> table = download.published()
-    >>> len(table), table["fault_filtered"].value_counts().to_dict()
-    (1000, {'train': 443, 'test': 290, 'valid': 197})
+    >>> from vae_lib.corpus import download
+    >>> len(download.published()), len(download.published("gtzan-mini"))
+    (1000, 100)
     """
-    return pd.read_csv(_PROJECT / "data" / "gtzan" / "index.csv", dtype=str, index_col="track_id")
+    index = pd.read_csv(store.ROOT / "data" / "gtzan" / "index.csv", dtype=str, index_col="track_id")
+    return {i: sha256 for i, sha256 in index["sha256"].items() if int(i[-5:]) < REMOTES[name].tracks_per_genre}
 
 
 def as_wav(data: bytes) -> bytes:
@@ -145,41 +134,31 @@ def fetch(
     ParameterError
         If nothing can be fetched, or the archive is damaged or not safe to unpack; the message says what to do.
     """
-    checks.one_of(name, "name", REMOTES)
-    remote = REMOTES[name]
+    remote = REMOTES[checks.one_of(name, "name", REMOTES)]
     target = data_home(folder) / remote.folder
     url = url or os.environ.get(remote.variable) or remote.url
-    sums = _sums(name)
-    reasons = {i: "not in the archive" for i in sums if not _is_there(track_path(target, i), sums[i])}
-
-    own = target / f"{name}.download"
-    placed = sorted(p for p in target.glob("*") if p.name.endswith(_ARCHIVES)) if target.is_dir() else []
+    sums = published(name)
+    paths = {i: track_path(target, i) for i in sums}
+    there = {i for i, path in paths.items() if path.is_file() and store.file_sha256(path) == sums[i]}
+    reasons = dict.fromkeys(sums.keys() - there, "not in the archive")
+    placed = sorted(path for path in target.glob("*") if path.name.endswith(_ARCHIVES))
     if reasons and not placed and not url:
         raise ParameterError(
             f"{len(reasons)} tracks of {name} are missing and no public address of it is known that works. "
             f"{remote.hint} Put the archive into {target} and run this again, or set {remote.variable} to an address"
         )
     for archive in placed:
-        if reasons:
-            reasons = unpack(archive, target, sums={i: sums[i] for i in reasons}, progress=progress)
+        reasons = _unpack(archive, target, {i: sums[i] for i in reasons}, progress=progress)
     if reasons and url:
-        _download(url, own, progress=progress, otherwise=f"{remote.hint} Or put the archive into {target}")
+        archive = target / f"{name}.download"
+        _download(url, archive, progress=progress, otherwise=f"{remote.hint} Or put the archive into {target}")
         try:
-            reasons = unpack(own, target, sums={i: sums[i] for i in reasons}, progress=progress)
+            reasons = _unpack(archive, target, {i: sums[i] for i in reasons}, progress=progress)
         except ArchiveError:
-            own.unlink()  # the next run must not meet the same archive
+            archive.unlink()  # the next run must not meet it again
             raise
-        own.unlink()
+        archive.unlink()
     return reasons
-
-
-def _sums(name: str) -> dict[str, str]:
-    sums = published()["sha256"]
-    return sums[sums.index.str.split(".").str[1].astype(int) < REMOTES[name].tracks_per_genre].to_dict()
-
-
-def _is_there(path: Path, sha256: str) -> bool:
-    return path.is_file() and store.file_sha256(path) == sha256
 
 
 def _download(url: str, target: Path, *, progress: bool, otherwise: str) -> None:
@@ -187,14 +166,9 @@ def _download(url: str, target: Path, *, progress: bool, otherwise: str) -> None
     import requests
 
     pooch.get_logger().setLevel("WARNING")  # it would print a checksum to pin: each track has its own
+    resume = partial(_resume, part=target.with_suffix(".part"), progress=progress)
     try:
-        pooch.retrieve(
-            url,
-            known_hash=None,
-            fname=target.name,
-            path=target.parent,
-            downloader=partial(_resume, part=target.with_suffix(".part"), progress=progress),
-        )
+        pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=resume)
     except (requests.RequestException, OSError, ValueError) as error:
         raise ParameterError(f"{url}: cannot be fetched: {error}. {otherwise}, and run this again") from None
 
@@ -203,90 +177,52 @@ def _resume(url: str, output_file: str, pooch: object, *, part: Path, progress: 
     """Download to `output_file` by way of `part`, which outlives a cut connection and an interrupted run."""
     import requests
     from tqdm import tqdm
+    from urllib3 import Retry
 
-    failures = 0
+    session = requests.Session()
+    retry = requests.adapters.HTTPAdapter(max_retries=Retry(5, backoff_factor=1, status_forcelist=[502, 503, 504]))
+    session.mount("http://", retry)
+    session.mount("https://", retry)
     while True:
         have = part.stat().st_size if part.exists() else 0
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
         try:
-            with requests.get(url, headers=headers, stream=True, timeout=60) as response:
+            with session.get(url, headers=headers, stream=True, timeout=60) as response:
                 if response.status_code == requests.codes.requested_range_not_satisfiable:
-                    if response.headers.get("Content-Range") != f"bytes */{have}":
-                        part.unlink()  # longer than what is there now: of another file
-                        continue
-                    break
+                    break  # all of it is there
                 response.raise_for_status()
                 resumed = response.status_code == requests.codes.partial_content
-                size = response.headers.get("Content-Length")
-                bar = tqdm(
-                    desc=part.stem,
-                    total=int(size) + resumed * have if size else None,
-                    initial=have if resumed else 0,
-                    unit="B",
-                    unit_scale=True,
-                    disable=not progress,
-                )
+                bar = tqdm(desc=part.stem, initial=have * resumed, unit="B", unit_scale=True, disable=not progress)
+                bar.total = int(response.headers.get("Content-Length", 0)) + have * resumed
                 with part.open("ab" if resumed else "wb") as file, bar:
                     for chunk in response.iter_content(CHUNK):
-                        file.write(chunk)
-                        bar.update(len(chunk))
+                        bar.update(file.write(chunk))
             break
-        except requests.HTTPError as error:
-            if error.response.status_code < requests.codes.internal_server_error:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+            if not part.exists() or part.stat().st_size <= have:
                 raise
-            failures, last = failures + 1, error
-        except requests.RequestException as error:
-            moved_on = part.exists() and part.stat().st_size > have
-            failures, last = (1 if moved_on else failures + 1), error
-        if failures >= ATTEMPTS:
-            raise last
-        time.sleep(PAUSE * 2 ** (failures - 1))
-    shutil.move(part, output_file)
+    part.replace(output_file)
 
 
-def unpack(
-    archive: Path | str, target: Path | str, *, sums: Mapping[str, str], progress: bool = True
-) -> dict[str, str]:
-    """Take tracks out of an archive, each under its own name and only if its sum is right.
-
-    Parameters
-    ----------
-    archive : Path or str
-        A zip or tar file.
-    target : Path or str
-        Folder of the corpus; see `track_path`.
-    sums : mapping
-        SHA-256 of the published WAV file of each wanted track.
-    progress : bool
-        Whether to show a bar.
-
-    Returns
-    -------
-    dict
-        For each wanted track that was not taken out, why.
-
-    Raises
-    ------
-    ArchiveError
-        If the archive is damaged, too large, or holds a link, a device or a name that leads out of its folder.
-        What was verified up to there stays.
-    ParameterError
-        If a track cannot be written.
-    """
+def _unpack(archive: Path, target: Path, sums: Mapping[str, str], *, progress: bool) -> dict[str, str]:
+    """Take tracks out of an archive, each under its own name and only if its sum is right; say why one was not."""
     from tqdm import tqdm
 
-    archive, target = Path(archive), Path(target)
     reasons = dict.fromkeys(sums, "not in the archive")
     total = 0
     try:
         with tqdm(desc=archive.stem, total=len(sums), unit="track", disable=not progress) as bar:
-            for name, size, kind, read in _members(archive):
-                _check_member(name, kind, archive)
+            for name, size, plain, read in _members(archive):
                 total += size
+                track_id = PurePosixPath(name).stem
+                parts = name.replace("\\", "/").split("/")
+                if not plain:
+                    raise ArchiveError(f"{archive}: refused, {name!r} is a link or a device")
+                if parts[0] == "" or ".." in parts or ":" in parts[0]:
+                    raise ArchiveError(f"{archive}: refused, {name!r} leads out of the archive's folder")
                 if total > MAX_TOTAL:
                     raise ArchiveError(f"{archive}: refused, it holds more than {MAX_TOTAL / 2**30:.0f} GiB")
-                track_id = PurePosixPath(name).stem
-                if kind != "file" or track_id not in reasons:
+                if track_id not in reasons or name.endswith("/"):
                     continue
                 if size > MAX_TRACK:
                     raise ArchiveError(f"{archive}: refused, {name} has {size} bytes, at most {MAX_TRACK} are allowed")
@@ -299,28 +235,18 @@ def unpack(
     return reasons
 
 
-def _members(archive: Path) -> Iterator[tuple[str, int, str, Callable[[], bytes]]]:
-    """Name, size, kind (file, folder, or what it is instead) and reader of everything in an archive, in its order."""
+def _members(archive: Path) -> Iterator[tuple[str, int, bool, Callable[[], bytes]]]:
+    """Name (of a folder with a slash at its end), size, whether it is a file or folder, and reader of each member."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as file:
             for info in file.infolist():
-                mode = info.external_attr >> 16
-                kind = "folder" if info.is_dir() else "a link" if stat.S_ISLNK(mode) else "file"
-                yield info.filename, info.file_size, kind, partial(file.read, info)
+                link = stat.S_ISLNK(info.external_attr >> 16)
+                yield info.filename, info.file_size, not link, partial(file.read, info)
     else:
         with tarfile.open(archive, mode="r|*") as file:  # a stream: a large archive is read once
             for member in file:
-                link = member.issym() or member.islnk()
-                kind = "file" if member.isreg() else "folder" if member.isdir() else "a link" if link else "a device"
-                yield member.name, member.size, kind, lambda member=member: file.extractfile(member).read()
-
-
-def _check_member(name: str, kind: str, archive: Path) -> None:
-    parts = name.replace("\\", "/").split("/")
-    if kind not in ("file", "folder"):
-        raise ArchiveError(f"{archive}: refused, {name!r} is {kind}")
-    if parts[0] == "" or ".." in parts or ":" in parts[0]:
-        raise ArchiveError(f"{archive}: refused, {name!r} leads out of the archive's folder")
+                name = member.name + "/" * member.isdir()
+                yield name, member.size, member.isreg() or member.isdir(), lambda m=member: file.extractfile(m).read()
 
 
 def _place(data: bytes, path: Path, *, sha256: str) -> str:
@@ -343,7 +269,7 @@ def _place(data: bytes, path: Path, *, sha256: str) -> str:
 def fetch_all(names: Sequence[str] = (), *, folder: Path | str | None = None) -> int:
     """Fetch corpora by name, all of `REMOTES` by default, and print what came; 0 if all is verified, else 1."""
     complete = True
-    for name in names or sorted(REMOTES, key=lambda name: REMOTES[name].tracks_per_genre):
+    for name in names or REMOTES:
         try:
             reasons = fetch(name, folder=folder)
         except ParameterError as error:
@@ -352,7 +278,7 @@ def fetch_all(names: Sequence[str] = (), *, folder: Path | str | None = None) ->
             continue
         for track_id, reason in sorted(reasons.items()):
             print(f"missing {track_id}: {reason}", file=sys.stderr)
-        n, place = len(_sums(name)), data_home(folder) / REMOTES[name].folder
-        print(f"{name}: {n - len(reasons)} of {n} tracks verified in {place}")
+        n = len(published(name))
+        print(f"{name}: {n - len(reasons)} of {n} tracks verified in {data_home(folder) / REMOTES[name].folder}")
         complete &= not reasons
     return 0 if complete else 1
