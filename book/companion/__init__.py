@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 """The folder of the project."""
+NOTEBOOK = "COMPANION_NOTEBOOK"
+"""The variable that tells a kernel which notebook it executes."""
 
 
 def __getattr__(name: str) -> object:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from companion import ROOT, watch
+from companion import NOTEBOOK, ROOT, watch
 from companion.parameters import BUILD_NAME, fold
 from companion.parameters import read_parameters as read_parameters
 from companion.parameters import resolve as resolve
@@ -181,7 +181,7 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
         )
         where = f"of {notebook}"
         try:
-            client.execute(env=os.environ | {watch.NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
+            client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
         except CellExecutionError as error:
             lines = re.sub(r"\x1b\[[0-9;]*m", "", error.traceback).splitlines()[-4:]  # without terminal colours
             told = "\n".join(f"    {line}" for line in lines or [f"{error.ename}: {error.evalue}"])

@@ -16,13 +16,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from companion import ROOT
+from companion import NOTEBOOK, ROOT
 
 if TYPE_CHECKING:
     import psutil
     from IPython import InteractiveShell
 
-NOTEBOOK, BUILD = "COMPANION_NOTEBOOK", "COMPANION_BUILD"  # variables that tell a kernel what it executes, and for whom
+BUILD = "COMPANION_BUILD"  # the variable that tells a kernel whom it executes for
 SOURCES = ("vae_lib/", "book/companion/")
 DATA = ("data/", "paper/results/")  # and what the build itself holds: rows of other notebooks, your own corpus
 OF_BUILD = ("results/", "corpus/", "skipped.csv")
