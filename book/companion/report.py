@@ -184,9 +184,15 @@ class Run:
         store.write_json(self.path, {"provenance": self._provenance(), "rows": rows})
         return self.path
 
+    @property
+    def base(self) -> str | None:
+        """The build that a variation, or a notebook run by hand, stands beside; None where this is no such run."""
+        base = "book" if self.profile == SCRATCH else self.profile.partition("+")[0]
+        return None if base == self.profile else base
+
     def beside(self) -> object:
-        """Show the rows that were written beside those of other runs, see `compare.beside`; nothing in a whole book."""
-        if self.profile != SCRATCH and "+" not in self.profile:
+        """Show the rows that were written beside those of other runs, as `compare.beside` does."""
+        if self.base is None:
             return None
         from companion import compare  # what a book does not use makes none of its pages stale
 
