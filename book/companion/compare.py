@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from companion import report
+from companion.text import number, plus_minus
 from vae_lib import metrics, plots
 from vae_lib.checks import ParameterError
 
@@ -256,7 +257,7 @@ def _told(value: object) -> str:
 
 def _scores(rows: pd.DataFrame, side: str = "") -> list[str]:
     columns = {f"mean{side}": "mean", f"sd{side}": "sd"}
-    return [report.plus_minus(row) for row in rows[[*columns]].rename(columns=columns).to_dict("records")]
+    return [plus_minus(row) for row in rows[[*columns]].rename(columns=columns).to_dict("records")]
 
 
 def lines(table: pd.DataFrame) -> pd.DataFrame:
@@ -267,9 +268,9 @@ def lines(table: pd.DataFrame) -> pd.DataFrame:
             "metric": table["metric"].map(report.title),
             "A": _scores(table, "_a"),
             "B": _scores(table, "_b"),
-            "B − A": table["difference"].map(report.number),
-            "chance": table["chance_b"].map(report.number),
-            "p (Holm)": np.where(table["equal"], "equal", table["p_value"].map(report.number)),
+            "B − A": table["difference"].map(number),
+            "chance": table["chance_b"].map(number),
+            "p (Holm)": np.where(table["equal"], "equal", table["p_value"].map(number)),
         }
     )
 
@@ -424,7 +425,7 @@ def beside(run: report.Run, *, most: int = 12) -> Styler | Markdown | None:
         shown[name] = pd.Series(_scores(theirs), theirs.index)
         if away is None:
             away = this.rows["mean"][theirs.index] - theirs["mean"]
-            shown["difference"] = away.map(report.number)
+            shown["difference"] = away.map(number)
             notes += _notes(other, this) or [f"The parameters are those of the {name}."]
     if away is None:
         return Markdown(html.escape(" ".join(notes)))

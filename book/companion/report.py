@@ -22,6 +22,7 @@ from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
 from companion import NOTEBOOK, ROOT
+from companion.text import between, number, plus_minus
 from vae_lib import checks, disentangle, metrics, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
@@ -575,40 +576,6 @@ def title(metric: str) -> str:
     """Name of a metric as tables show it, with an arrow that says which way is better."""
     known = MEASURES.get(metric)
     return f"{known.title} {'↑' if known.greater_is_better else '↓'}" if known else metric
-
-
-def number(value: float, digits: int = 3, *, like: float | None = None) -> str:
-    """Write a number as tables show it: a dash for NaN, and never a sign of zero.
-
-    Parameters
-    ----------
-    value : float
-    digits : int
-        After the point; two fewer from ten on.
-    like : float, optional
-        What decides whether that is so, instead of `value`.
-
-    Examples
-    --------
-    >>> from companion import report
-    >>> report.number(-0.0004), report.number(-0.21), report.number(123.456), report.number(float("nan"))
-    ('0.000', '−0.210', '123.5', '–')
-    """
-    if not np.isfinite(value):
-        return "–"
-    text = f"{value:.{digits if abs(value if like is None else like) < 10 else max(digits - 2, 0)}f}"
-    return text.replace("-", "−") if float(text) else text.removeprefix("-")
-
-
-def plus_minus(row: Mapping[str, float], digits: int = 3) -> str:
-    """Write mean ± standard deviation over seeds; one seed has none."""
-    mean = number(row["mean"], digits)
-    return mean if np.isnan(row["sd"]) else f"{mean} ± {number(row['sd'], digits, like=row['mean'])}"
-
-
-def between(low: Iterable[float], high: Iterable[float]) -> list[str]:
-    """Write intervals."""
-    return [f"{number(a)} to {number(b)}" if np.isfinite([a, b]).all() else "–" for a, b in zip(low, high, strict=True)]
 
 
 def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
