@@ -24,6 +24,7 @@ import pandas as pd
 import yaml
 
 from companion import execute
+from companion.text import plain as plain
 from vae_lib import checks, corpus, features, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
@@ -527,18 +528,6 @@ def prepare(source: Path | str, *, values: Path | str, workers: int = WORKERS, p
 
 def _yaml(values: object) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-def plain(text: object) -> str:
-    r"""Text that Markdown shows as it is written, on one line.
-
-    Examples
-    --------
-    >>> from companion.own import plain
-    >>> print(plain("*[x]*"))
-    \*\[x\]\*
-    """
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~$&:^@-])", r"\\\1", " ".join(str(text).split()))
 
 
 _PAGES = {
