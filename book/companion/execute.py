@@ -41,7 +41,7 @@ class Figure(NamedTuple):
 
 
 def figures(document: Mapping[str, object]) -> dict[str, Figure]:
-    """Find the named figures of an executed notebook: the last picture of each cell that has a name for it."""
+    """Find the named figures of a notebook, each the last picture of its cell; a source has none drawn."""
     found = {}
     for cell in document["cells"]:
         name = cell["metadata"].get("mystnb", {}).get("figure", {}).get("name")
@@ -50,7 +50,7 @@ def figures(document: Mapping[str, object]) -> dict[str, Figure]:
             drawn |= {
                 kind: "".join(output["data"][kind]) for kind in output.get("data", {}) if kind.startswith("image")
             }
-        if name and drawn:
+        if name:
             png = drawn.get("image/png")
             found[name] = Figure(cell, png and b64decode(png), drawn.get("image/svg+xml"))
     return found

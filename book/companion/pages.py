@@ -133,7 +133,8 @@ def stage(
         if own:
             cells.append(nbformat.v4.new_markdown_cell(_rows_line(own), id="rows"))
         document.cells = cells
-        drawn |= {key: (anchor(name, figure.cell), figure) for key, figure in execute.figures(document).items()}
+        named = execute.figures(document)
+        drawn |= {key: (anchor(name, figure.cell), figure) for key, figure in named.items() if figure.png}
         nbformat.write(document, into / "book" / f"{name}.ipynb")
     for path in map(Path, prose):
         text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, drawn, made, into / "book")

@@ -351,8 +351,15 @@ def collect(
     return rows, {name: provenance for name, (_, provenance) in found.items()}
 
 
-def select(rows: pd.DataFrame, **where: object) -> pd.Series:
-    """Give the one row for which every column in `where` has the value asked for.
+def where(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """Give the rows for which every column has the value asked for."""
+    for name in columns:
+        checks.one_of(name, "column", COLUMNS)
+    return rows[np.logical_and.reduce([rows[name] == value for name, value in columns.items()])]
+
+
+def select(rows: pd.DataFrame, **columns: object) -> pd.Series:
+    """Give the one row for which every column has the value asked for.
 
     Raises
     ------
@@ -362,16 +369,14 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
     Examples
     --------
     >>> from companion import report
-    >>> where = {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
-    >>> row = report.select(report.stored(), **where)
+    >>> about = {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
+    >>> row = report.select(report.stored(), **about)
     >>> row["corpus"], int(row["n"]), int(row["seeds"])
     ('gtzan', 1000, 10)
     """
-    for name in where:
-        checks.one_of(name, "column", COLUMNS)
-    found = rows[np.logical_and.reduce([rows[name] == value for name, value in where.items()])]
+    found = where(rows, **columns)
     if len(found) != 1:
-        asked = ", ".join(f"{name}={value!r}" for name, value in where.items())
+        asked = ", ".join(f"{name}={value!r}" for name, value in columns.items())
         raise ParameterError(f"{len(found)} rows have {asked}; there must be exactly one")
     return found.iloc[0]
 
@@ -386,6 +391,52 @@ def stored() -> pd.DataFrame:
 def published() -> pd.DataFrame:
     """Figures that the original project published: a row per method, named as in result rows, a column per metric."""
     return pd.read_csv(PUBLISHED, index_col="model").rename_axis(None)
+
+
+READINGS = {
+    "features": ("raw", "native"),
+    "PCA, in its own space": ("pca", "native"),
+    "PCA, in the features": ("pca", "common"),
+    "base VAE": ("published_vae", "native"),
+    "β-VAE": ("published_beta_vae", "native"),
+}
+"""How a line of the published table may be read, by model and by space of its shape metrics, which it does not tell."""
+
+
+def among_noise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Place every published figure among the draws of noise and beside what real tracks give.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the audit: on the corpus ``noise`` and, as far as they are there, on one of music.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per figure: `reading`, `metric`, `value`, `low` and `high` (the middle 95 % of the draws), `below` (the
+        share of draws below the value), `inside`, and `nearer`: whether it is nearer to the median of noise than to the
+        mean of real tracks; NaN where a shuffled order decides, or there are no real tracks.
+    """
+    figures, lines = published(), []
+    noisy, real = rows[rows["corpus"] == "noise"], rows[rows["corpus"] != "noise"]
+    for reading, (model, space) in READINGS.items():
+        for metric in figures:
+            labelled = metric in metrics.LABEL_METRICS
+            if reading == "PCA, in the features" and labelled:
+                continue  # the same clusters as in its own space
+            shuffled = labelled and f"{model}_shuffled" in {*noisy["model"]}
+            about = {"metric": metric, "space": "labels" if labelled else space}
+            value = float(figures.loc[model, metric])
+            draws = np.array(select(noisy, model=f"{model}_shuffled" if shuffled else model, **about)["values"])
+            low, high = map(float, np.quantile(draws, [0.025, 0.975]))
+            line = {"reading": reading, "metric": metric, "value": value, "low": low, "high": high}
+            line |= {"below": float(np.mean(draws < value)), "inside": low <= value <= high, "nearer": np.nan}
+            if len(real) and not shuffled:
+                there = select(real, model=model, **about)["mean"]
+                line["nearer"] = float(abs(value - np.median(draws)) < abs(value - there))
+            lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def score(row: pd.Series) -> Score:
