@@ -556,7 +556,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
     ----------
     verdicts : pandas.DataFrame
         As from `protocol.verdicts`: a line per comparison, named by its index, with `difference`, `low`, `high`,
-        `p_value` (corrected over the table) and `verdict`.
+        `p_holm` (or `p_value`, if that is corrected over the table) and `verdict`.
     caption : str
         What stands above the table.
 
@@ -575,7 +575,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
         {
             "difference": verdicts["difference"].map(number),
             "95 % interval": between(verdicts["low"], verdicts["high"]),
-            "p (Holm)": verdicts["p_value"].map(number),
+            "p (Holm)": verdicts.get("p_holm", verdicts["p_value"]).map(number),
             "verdict": [f"{mark} {text}".strip() for mark, text in zip(marks, verdicts["verdict"], strict=True)],
         }
     )
