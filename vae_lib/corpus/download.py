@@ -81,7 +81,7 @@ def published(name: str = "gtzan") -> dict[str, str]:
 
 
 def as_wav(data: bytes) -> bytes:
-    """The 16-bit WAV file that a lossless copy (FLAC, AU) was made from, byte by byte, up to the size of `MAX_TRACK`."""
+    """The 16-bit WAV file that a lossless copy (FLAC, AU) was made from, byte by byte; `MAX_TRACK` long at most."""
     import soundfile
 
     try:
