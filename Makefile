@@ -136,8 +136,8 @@ lab: $(READY)  ## open the clean notebooks in JupyterLab
 data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
 	@set -f; $(COMPANION) data $$CORPUS
 
-embed: $(READY)  ## derive the embedded corpora again from audio and lyrics: make embed DATA_HOME=folder CORPUS=name
-	@set -ef; for name in $${CORPUS:-gtzan-mini songs-en-de lyrics-bn-en}; do $(BIN)/python data/rebuild.py $$name; done
+embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=folder CORPUS=name
+	@set -f; $(BIN)/python data/rebuild.py $$CORPUS
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) --nbval --build _build/smoke
@@ -164,7 +164,7 @@ bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)  ## regenerate requirements.txt from the ranges in pyproject.toml
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test --extra distributed \
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test \
 	  --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" -o requirements.txt
 
 clean:  ## remove everything generated; .venv stays

@@ -69,21 +69,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _resolve(options: argparse.Namespace) -> None:
-    from companion import execute
+    from companion import parameters
 
-    execute.write_effective(execute.resolve(options.profile, options.notebooks), options.into)
+    parameters.write_effective(parameters.resolve(options.profile, options.notebooks), options.into)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from companion import execute
+    from companion import execute, watch
 
+    watch.end_with_make()
     try:
         execute.execute(
             options.notebook,
             parameters=options.parameters,
             build=options.build,
             newer=options.newer.split(),
-            parallel=options.parallel,
             vector=options.vector,
             base=options.base,
             needs=options.needs.split(),
@@ -151,7 +151,7 @@ def _article(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from vae_lib import download
+    from vae_lib.corpus import download
 
     return download.fetch_all(options.names, folder=options.data_home)
 
