@@ -1,6 +1,7 @@
 """Features: one transform per track against the usual way, in which every librosa function starts from the signal.
 
-The two are timed in turn on the same tracks, so that whatever else the machine does falls on both.
+The two are timed in turn on the same tracks, in seconds of the processor, so that whatever else the machine does falls
+on both. Files are timed by the clock, as it is the clock that a second worker is for.
 """
 
 import cProfile
@@ -47,7 +48,7 @@ def usual(y: np.ndarray, *, sample_rate: int = features.SAMPLE_RATE, pad_mode: s
         ("mfcc", mfcc, ""),
         ("mfcc", feature.delta(mfcc), "_delta"),
         ("contrast", feature.spectral_contrast(y=y, sr=sample_rate, **pad), ""),
-        ("mel", feature.melspectrogram(y=y, sr=sample_rate, **pad)[: features.SUMMARY_MELS], ""),
+        ("mel", feature.melspectrogram(y=y, sr=sample_rate, **pad)[:20], ""),
     ):
         for i, row in enumerate(rows, start=1):
             add(f"{prefix}{i}{suffix}", row)
@@ -89,14 +90,14 @@ def peak_mib(function: Callable, *arguments: object) -> float:
         tracemalloc.stop()
 
 
-def in_turn(items: list, ours: Callable, usual: Callable) -> dict:
+def in_turn(items: list, ours: Callable, usual: Callable, *, clock: Callable = time.process_time) -> dict:
     """Time both on each item, one after the other; the times of a row."""
     seconds = {ours: [], usual: []}
     for item in items:
         for function, spent in seconds.items():
-            start = time.perf_counter()
+            start = clock()
             function(item)
-            spent.append(time.perf_counter() - start)
+            spent.append(clock() - start)
     return {
         "ours_s": statistics.median(seconds[ours]),
         "usual_s": statistics.median(seconds[usual]),
@@ -105,31 +106,19 @@ def in_turn(items: list, ours: Callable, usual: Callable) -> dict:
     }
 
 
-def ours_in_segments(y: np.ndarray) -> object:
-    """The track and its ten segments from one pass over its frames."""
-    frames = features.frame_features(y, pad_mode="constant")
-    return features.summarise(frames), features.log_mel_image(frames.mel), features.summarise_segments(frames)
-
-
-def usual_in_segments(y: np.ndarray) -> object:
-    """The track, and then each of ten pieces as if it were a track."""
-    return usual(y), [usual(piece) for piece in np.array_split(y, features.SEGMENTS)]
-
-
 @contextmanager
-def files(tracks: list[np.ndarray], *, times: int) -> Iterator[list[Path]]:
-    """FLAC files of the tracks; a further copy of a track starts somewhere else, as an equal file costs nothing."""
+def files(tracks: list[np.ndarray]) -> Iterator[list[Path]]:
+    """The tracks as FLAC files."""
     with tempfile.TemporaryDirectory() as folder:
-        paths = [Path(folder) / f"{i}.flac" for i in range(times * len(tracks))]
-        for i, path in enumerate(paths):
-            soundfile.write(path, np.roll(tracks[i % len(tracks)], 1000 * i), features.SAMPLE_RATE)
+        paths = [Path(folder) / f"{i}.flac" for i in range(len(tracks))]
+        for path, track in zip(paths, tracks, strict=True):
+            soundfile.write(path, track, features.SAMPLE_RATE)
         yield paths
 
 
-def extract_files(paths: list[Path], *, workers: int) -> None:
-    """Extract into an empty folder."""
-    with tempfile.TemporaryDirectory() as folder:
-        features.extract_to(folder, paths, ids=[path.stem for path in paths], workers=workers, progress=False)
+def extract_files(paths: list[Path], *, workers: int = 1) -> None:
+    """Features of files, nothing of them kept."""
+    features.extract_many(paths, ids=[path.stem for path in paths], workers=workers, progress=False)
 
 
 def rows(data_home: Path | None = None, *, n: int = 12) -> list[dict]:
@@ -145,32 +134,26 @@ def rows(data_home: Path | None = None, *, n: int = 12) -> list[dict]:
     tracks = signals(data_home, n=n)
     ours = partial(features.extract, pad_mode="constant")
     usual(tracks[0]), ours(tracks[0])  # compiles and fills the caches of both
-    result = [
-        {"name": "features of a 30-s track", "peak_mib": peak_mib(ours, tracks[0])} | in_turn(tracks, ours, usual),
-        {"name": "features of a track and its 10 segments", "peak_mib": peak_mib(ours_in_segments, tracks[0])}
-        | in_turn(tracks[:: n // 4 or 1], ours_in_segments, usual_in_segments),
-    ]
-    with files(tracks, times=4) as paths:
-        extract_files(paths[:8], workers=2)  # starts the workers
-        row = in_turn([paths] * 3, partial(extract_files, workers=2), partial(extract_files, workers=1))
-        held = peak_mib(partial(extract_files, workers=2), paths)
-    row |= {key: row[key] / len(paths) for key in ("ours_s", "usual_s")}
-    name = "features of a file, 2 workers against 1"
-    return [*result, {"name": name, "peak_mib": held} | row | {"n": len(paths)}]
+    row = {"name": "features of a 30-s track", "peak_mib": peak_mib(ours, tracks[0])} | in_turn(tracks, ours, usual)
+    with files(tracks * 4) as paths:
+        one, two = partial(extract_files, workers=1), partial(extract_files, workers=2)
+        two(paths[:4])  # starts the workers
+        many = in_turn([paths] * 3, two, one, clock=time.perf_counter)
+        held = peak_mib(two, paths)
+    many |= {key: many[key] / len(paths) for key in ("ours_s", "usual_s")} | {"n": len(paths), "peak_mib": held}
+    return [row, {"name": "features of a file, 2 workers against 1"} | many]
 
 
 def details(data_home: Path | None = None, *, n: int = 12) -> pd.DataFrame:
     """Where the time goes that one worker spends on a file: index ``step``, columns ``ms`` and ``share``."""
-    with files(signals(data_home, n=n), times=1) as paths, tempfile.TemporaryDirectory() as folder:
+    with files(signals(data_home, n=n)) as paths:
         profile = cProfile.Profile()
-        profile.runcall(features.extract_to, folder, paths, ids=[path.stem for path in paths], progress=False)
-    opened = {"_extract_file", "load_audio", "frame_features"}  # shown by what they call
+        profile.runcall(extract_files, paths)
+    opened = {"_features_of", "load_audio", "extract", "frame_features"}  # shown by what they call
     seconds = {}
-    for (_, _, name), (_, _, own, total, callers) in pstats.Stats(profile).stats.items():
+    for (_, _, name), (_, _, own, _, callers) in pstats.Stats(profile).stats.items():
         if name in opened:
             seconds[f"{name} itself"] = own
-        elif name in {"_file_hash", "_write"}:
-            seconds[name] = total
         else:
             inside = sum(call[3] for (_, _, caller), call in callers.items() if caller in opened)
             seconds[name] = seconds.get(name, 0) + inside

@@ -13,7 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from vae_lib import checks
-from vae_lib.frames import Frames
+from vae_lib.features import Frames
 from vae_lib.metrics import METRICS, Score
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
@@ -281,16 +281,16 @@ def features_over_time(frames: Frames, axes: Sequence[Axes], *, seconds: float) 
     colors = palette(3)
 
     def image(ax: Axes, values: np.ndarray, label: str, cmap: str, ticks: Mapping[int, str]) -> None:
-        ax.imshow(values.T, origin="lower", aspect="auto", cmap=cmap, extent=(0, seconds, 0, values.shape[1]))
+        ax.imshow(values, origin="lower", aspect="auto", cmap=cmap, extent=(0, seconds, 0, len(values)))
         ax.set(ylabel=label, yticks=[position + 0.5 for position in ticks], yticklabels=list(ticks.values()))
 
     decibels = 10 * np.log10(np.maximum(frames.mel, frames.mel.max() * 1e-8))
     image(mel, decibels, "mel band", "magma", {0: "1", 63: "64", 127: "128"})
     image(chroma, frames.chroma, "chroma", "magma", {0: "C", 4: "E", 7: "G", 9: "A"})
-    spread = frames.mfcc[:, 1:] / frames.mfcc[:, 1:].std(axis=0)
+    spread = frames.mfcc[1:] / frames.mfcc[1:].std(axis=1, keepdims=True)
     image(mfcc, spread, "MFCC", "RdBu_r", {0: "2", 9: "11", 18: "20"})
 
-    bands = frames.contrast.shape[1]
+    bands = len(frames.contrast)
     image(
         contrast, frames.contrast, "contrast", "magma", {0: "1", bands // 2: f"{bands // 2 + 1}", bands - 1: f"{bands}"}
     )
@@ -440,7 +440,7 @@ def importance(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
     Parameters
     ----------
     table : pandas.DataFrame
-        A row per latent, a column per factor; a column sums to 1, as from ``disentangle.dci``.
+        A row per latent, a column per factor; a column sums to 1, as from ``metrics.dci``.
     ax : Axes
     title : str
     """

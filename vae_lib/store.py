@@ -20,6 +20,9 @@ from vae_lib.checks import ParameterError
 if TYPE_CHECKING:
     import pyarrow
 
+#: The folder of the project: what comes with it lies in ``data``, what is made in ``_build``.
+ROOT = Path(__file__).resolve().parents[1]
+
 
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:

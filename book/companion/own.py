@@ -25,9 +25,10 @@ import yaml
 
 from companion import execute
 from companion.text import plain as plain
-from vae_lib import checks, corpus, features, lyrics, store
+from vae_lib import checks, corpus, features, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
+from vae_lib.features import lyrics
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,7 +66,7 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
     source : Path or str
         A manifest as in `corpus.from_manifest` with a column ``audio``, or a folder as in `corpus.from_folder`.
     build : Path or str
-        A folder; it also gets ``features``, see `features.extract_to`.
+        A folder; it also gets ``features``, the cache of `features.extract_many`.
     workers : int
         Processes that compute features.
     progress : bool
@@ -91,10 +92,9 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
     if _text(build / "given.sha256") == given and (build / SKIPPED).is_file() and (saved / corpus.FACTS).is_file():
         return corpus.read(saved)
 
-    features.extract_to(
-        build / "features", [*paths.values()], ids=[*paths], workers=workers, part_size=16, progress=progress
+    table, log_mel, report = features.extract_many(
+        [*paths.values()], ids=[*paths], cache=build / "features", workers=workers, progress=progress
     )
-    table, log_mel, report = features.read(build / "features")
     reasons = {
         track_id: row["reason"].removeprefix(f"{row['path']}: ") for track_id, row in report.iterrows()
     } | _copies(table)
@@ -105,7 +105,7 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
             f"{source}: {len(used)} of {len(paths)} tracks can be used, and a book needs two; {first}: {reasons[first]}"
         )
     rows = table.index.get_indexer(used)
-    parameters = features.PARAMETERS | {"versions": _versions("numpy", "scipy", "soundfile", "soxr")}
+    parameters = features.PARAMETERS | {"versions": _versions("librosa", "numpy", "scipy", "soundfile", "soxr")}
     music = music.with_features(table.loc[used], log_mel[rows], version=features.VERSION, parameters=parameters)
     music = _with_lyrics(replace(music, tracks=music.tracks.assign(seconds=_lengths(paths, music.tracks.index))))
 

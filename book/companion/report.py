@@ -23,7 +23,7 @@ from pandas.io.formats.style import Styler
 
 from companion import NOTEBOOK, ROOT
 from companion.text import between, number, plus_minus
-from vae_lib import checks, disentangle, metrics, store
+from vae_lib import checks, metrics, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
@@ -36,10 +36,10 @@ EXHIBITS = ROOT / "paper" / "exhibits.csv"
 
 MEASURES = (
     metrics.METRICS
-    | disentangle.MEASURES
+    | metrics.MEASURES
     | {
-        "seconds": disentangle.Measure("Seconds", 0.0, np.inf, False),
-        "mebibytes": disentangle.Measure("Mebibytes", 0.0, np.inf, False),
+        "seconds": metrics.Measure("Seconds", 0.0, np.inf, False),
+        "mebibytes": metrics.Measure("Mebibytes", 0.0, np.inf, False),
     }
 )
 """Everything that a row can measure, in the order in which tables show it."""
@@ -556,7 +556,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
     ----------
     verdicts : pandas.DataFrame
         As from `protocol.verdicts`: a line per comparison, named by its index, with `difference`, `low`, `high`,
-        `p_value` (corrected over the table) and `verdict`.
+        `p_holm` (or `p_value`, if that is corrected over the table) and `verdict`.
     caption : str
         What stands above the table.
 
@@ -575,7 +575,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
         {
             "difference": verdicts["difference"].map(number),
             "95 % interval": between(verdicts["low"], verdicts["high"]),
-            "p (Holm)": verdicts["p_value"].map(number),
+            "p (Holm)": verdicts.get("p_holm", verdicts["p_value"]).map(number),
             "verdict": [f"{mark} {text}".strip() for mark, text in zip(marks, verdicts["verdict"], strict=True)],
         }
     )

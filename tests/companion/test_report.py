@@ -68,7 +68,7 @@ def test_rows_that_are_none_are_refused(results):
     run = results("scratch", write=False)
     with pytest.raises(ParameterError, match="must have rows, a table with the columns corpus, n, features"):
         run.add([1, 2])
-    with pytest.raises(ParameterError, match="a table with the columns metric$"):
+    with pytest.raises(ParameterError, match=r"a table with the columns metric$"):
         run.add(pd.DataFrame([row(0.1)]).drop(columns="metric"))
     with pytest.raises(ParameterError, match="corpus must say what the rows of small were measured on"):
         run.add(pd.DataFrame([row(0.1)]))

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
+from vae_lib.lyrics import centre_by, clean, embed, missing
 
 from vae_lib import synth
 from vae_lib.checks import ParameterError
-from vae_lib.lyrics import centre_by, clean, embed, missing
 
 SONGS = [
     "The rain is falling on the town",

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from vae_lib.frames import SAMPLE_RATES, _power, frame_features
 
 from vae_lib import features, sound, synth
 from vae_lib.checks import ParameterError
-from vae_lib.frames import SAMPLE_RATES, _power, frame_features
 
 
 def image_of(y):
