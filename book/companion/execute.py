@@ -282,7 +282,7 @@ def _take_rows(build: Path, base: Path, name: str) -> None:
 
 
 def keep(build: Path | str, folder: Path | str) -> list[Path]:
-    """Copy the result files of a build, and its named figures as ``figures/*.svg``, to a folder such as ``paper/results``.
+    """Copy result files of a build, and its named figures as ``figures/*.svg``, to a folder such as ``paper/results``.
 
     Files of an earlier copy that this build does not have are removed. A figure that was not drawn for print, or no
     results at all, is an error, and leaves the folder as it was.
