@@ -37,6 +37,9 @@ CACHE = Path(__file__).resolve().parents[1] / "_build" / "cache" / "fits"
 
 LATENTS = "latents"  # beside the weights in a file
 
+LOCK = threading.RLock()
+"""Torch has one generator and one number of threads for the whole process."""
+
 BATCH = 512
 """Tracks that a trained model is given at a time."""
 
@@ -122,7 +125,7 @@ def fit(
 ) -> Fit:
     """Train one seed of `recipe`, on one thread: bitwise the same whenever and beside whatever it runs.
 
-    Layers draw from torch's own generator, which is put back afterwards; so do not run several in threads.
+    Layers draw from torch's own generator, which is put back afterwards; several in threads wait for each other.
 
     Parameters
     ----------
@@ -671,12 +674,13 @@ def _device_of(model: VAE) -> torch.device:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Compute on one thread: how sums are split between several decides their last digits."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    with LOCK:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def _generator(seed: int, stream: str) -> torch.Generator:
