@@ -4,17 +4,16 @@ A build is a folder ``_build/<name>``. One that derives from a profile, because 
 holds its own ``profile.yaml``, the ``notice.yml`` of a variation and the ``front`` of a book about your own music.
 """
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from companion import watch
 from vae_lib.checks import ParameterError
 
 STATIC = ("book/_html", "book/images", "paper/refs.bib", "paper/neurips_2024.pdf", "paper/exhibits.csv")
@@ -26,38 +25,10 @@ class RenderError(RuntimeError):
     """The pages were not rendered."""
 
 
-@contextmanager
-def alone(build: Path, doing: str) -> Iterator[None]:
-    """Keep a second run out of a build while this one is `doing` something to it.
-
-    Raises
-    ------
-    ParameterError
-        If another run is at it. The lock goes with the process that holds it, however that ends.
-    """
-    build.mkdir(parents=True, exist_ok=True)
-    with (build / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ParameterError(f"{build}: another run is {doing} it; wait for its end and say make again") from None
-        yield
-
-
 def derive(profile: str, given: Mapping[str, str]) -> str:
-    """Prepare the build that `P`, `MANIFEST` and `FOLDER` ask for; return its name.
+    """Prepare the build that `P`, `MANIFEST` and `FOLDER` ask for, beginning from a profile; return its name.
 
-    Parameters
-    ----------
-    profile : str
-        Name of a profile in ``book/params``.
-    given : mapping of str to str
-        Such as the environment: of the three names, those that stand on the command line of Make.
-
-    Raises
-    ------
-    ParameterError
-        As from `vary.vary` and `own.prepare`.
+    `given` is such as the environment: of the three names, those that stand on the command line of Make.
     """
     name, values, notice = profile, Path(f"book/params/{profile}.yaml"), None
     if given.get("P", "").strip():
@@ -71,10 +42,9 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
     if {"MANIFEST", "FOLDER"} & given.keys():
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
-        from companion import own
+        from companion import front
 
-        build = own.prepare(own.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
-        own.tell(build)
+        build = front.prepare(front.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
         name = build.name
         if notice:
             shutil.copyfile(notice, build / NOTICE)
@@ -82,13 +52,7 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
 
 
 def contents(build: Path) -> dict[str, Path]:
-    """Pages of a build in the order of its table of contents: ``book/easy`` and the file that it is made from.
-
-    Raises
-    ------
-    ParameterError
-        If a page has no source.
-    """
+    """Pages of a build in the order of its table of contents: ``book/easy`` and the file that it is made from."""
     front = build / FRONT
     toc = front / "_toc.yml" if front.is_dir() else Path("_toc.yml")
     pages = {}
@@ -101,47 +65,33 @@ def contents(build: Path) -> dict[str, Path]:
 
 
 def render(build: Path, html: Path) -> None:
-    """Render the executed notebooks and the prose of a build; new pages replace the old ones when all is well.
+    """Render the executed notebooks and the prose of a build; new pages replace those in `html` when all is well.
 
-    Sphinx reads a staged tree, from clean, with warnings as errors.
-
-    Parameters
-    ----------
-    build : Path
-        ``_build/<name>``, with its notebooks executed.
-    html : Path
-        Where the pages go.
-
-    Raises
-    ------
-    RenderError
-        If Sphinx warns or fails. The last pages are as they were.
-    ParameterError
-        If another run renders this build, or a page has no source.
+    Sphinx reads a staged tree, from clean, with warnings as errors. It is an error if another run works in this build.
     """
     from companion import pages as staging
 
-    with alone(build, "rendering"):
-        started = time.time()  # a page that is edited from now on is newer than what comes out
-        pages = contents(build)
-        notebooks = [path for path in pages.values() if path.suffix == ".ipynb"]
-        print(f"rendering {len(pages)} pages", flush=True)
-        stage, rendered, replaced = (build / name for name in ("stage", "rendered", "replaced"))
-        for folder in (stage, rendered, replaced):
-            shutil.rmtree(folder, ignore_errors=True)
-        _copy(build, stage, pages)
-        prose = [path for path in pages.values() if path.suffix == ".md" and build not in path.parents]
-        staging.stage(build, stage, notebooks=[path.stem for path in notebooks], prose=prose, paper="paper/results")
-        _sphinx(stage, rendered, log=build / "render.log")
-        fresh = rendered / "_build/html"
-        staging.trim(fresh, sources=notebooks)
-        os.utime(fresh / "index.html", (started, started))
-        html.parent.mkdir(parents=True, exist_ok=True)
-        if html.exists():
-            html.rename(replaced)
-        fresh.rename(html)
-        for folder in (rendered, replaced):
-            shutil.rmtree(folder, ignore_errors=True)
+    watch.claim(build)
+    started = time.time()  # a page that is edited from now on is newer than what comes out
+    pages = contents(build)
+    notebooks = [path for path in pages.values() if path.suffix == ".ipynb"]
+    print(f"rendering {len(pages)} pages", flush=True)
+    stage, rendered, replaced = (build / name for name in ("stage", "rendered", "replaced"))
+    for folder in (stage, rendered, replaced):
+        shutil.rmtree(folder, ignore_errors=True)
+    _copy(build, stage, pages)
+    prose = [path for path in pages.values() if path.suffix == ".md" and build not in path.parents]
+    staging.stage(build, stage, notebooks=[path.stem for path in notebooks], prose=prose, paper="paper/results")
+    _sphinx(stage, rendered, log=build / "render.log")
+    fresh = rendered / "_build/html"
+    staging.trim(fresh, sources=notebooks)
+    os.utime(fresh / "index.html", (started, started))
+    html.parent.mkdir(parents=True, exist_ok=True)
+    if html.exists():
+        html.rename(replaced)
+    fresh.rename(html)
+    for folder in (rendered, replaced):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(build: Path, stage: Path, pages: Mapping[str, Path]) -> None:

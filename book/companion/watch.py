@@ -105,7 +105,7 @@ def end_with_make() -> None:
 
 
 def claim(build: Path) -> None:
-    """Say that this run works in the folder of a build; the jobs of one make are one run.
+    """Say that this run works in the folder of a build until it ends; the jobs of one make are one run.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def claim(build: Path) -> None:
     """
     import psutil
 
-    mine = (makes() or [psutil.Process()])[-1]
+    mine = (makes() or [psutil.Process()])[0]
     build.mkdir(parents=True, exist_ok=True)
     with (build / ".lock").open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
