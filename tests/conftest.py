@@ -72,7 +72,9 @@ def run_make() -> Callable[..., subprocess.CompletedProcess]:
 
 @pytest.fixture(scope="session")
 def smoke_book(
-    pytestconfig: pytest.Config, run_make: Callable[..., subprocess.CompletedProcess], tmp_path_factory: pytest.TempPathFactory
+    pytestconfig: pytest.Config,
+    run_make: Callable[..., subprocess.CompletedProcess],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The build folder of the small book: `--build`, which `make test` has built before; without, it is built now."""
     if given := pytestconfig.getoption("--build"):

@@ -1,4 +1,4 @@
-"""What Make promises, on a project of two notebooks: nothing is run twice, nothing good is lost, each error says what to do.
+"""What Make promises, on a project of two notebooks: nothing runs twice, nothing good is lost, errors say what to do.
 
 The functions behind are tested in tests/companion; here is what only the whole can do wrong.
 """
@@ -20,7 +20,8 @@ pytestmark = pytest.mark.make
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Makefile", "_config.yml", "requirements.txt", "pyproject.toml", "book/_html", "book/companion", "vae_lib",
-          "book/references.md", "paper/refs.bib", "paper/exhibits.csv", "paper/neurips_2024.pdf")  # fmt: skip
+          "book/references.md", "paper/refs.bib", "paper/exhibits.csv", "paper/results/history.csv",
+          "paper/neurips_2024.pdf")  # fmt: skip
 PARAMETERS = 'profile: str = "scratch"  # build that receives the result rows\nepochs: int = 100  # passes\n'
 UP_TO_DATE = "_build/html/index.html is up to date\n"
 
@@ -282,7 +283,8 @@ def alive(pid):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(
-    "number", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGKILL))]
+    "number",
+    [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGKILL))],
 )
 def test_an_interrupted_run_breaks_no_page_leaves_no_kernel_and_completes_later(project, number):
     before, pid_file = executed(project, "b").read_bytes(), project / "pid"
