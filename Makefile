@@ -1,19 +1,39 @@
-# The one entry point: `make help`. Make is the dependency graph of the book; what it calls is in book/companion/execute.py.
+# The one entry point: `make help`. Make is the dependency graph of the book; what takes more than a line of shell is a
+# command of book/companion. GNU make from 3.81 on, and the tools of Linux and of macOS.
 
+# What is given on the command line may hold anything: it is never expanded, and commands read it in their environment.
+NAMES := NAME P PROFILE MANIFEST FOLDER A B METRIC RESULTS CORPUS
+GIVEN := $(foreach name,$(NAMES),$(if $(filter command,$(origin $(name))),$(name)))
+$(foreach name,$(filter-out $(GIVEN),$(NAMES)),$(eval $(name) :=)$(eval unexport $(name)))
 PYTHON ?= python3
-PROFILE ?= book
+$(foreach name,$(GIVEN) PYTHON $(foreach name,DATA_HOME GTZAN_URL,$(if $(value $(name)),$(name))),\
+  $(eval override export $(name) := $$(value $(name))))
 
+ifeq ($(PROFILE),)
+override PROFILE := book
+endif
 PROFILES := $(basename $(notdir $(wildcard book/params/*.yaml)))
 ifneq ($(words $(PROFILE))-$(filter $(PROFILES),$(PROFILE)),1-$(PROFILE))
 $(error PROFILE=$(PROFILE) is none of: $(PROFILES))
 endif
+ASKED := $(if $(NAME),,$(filter P MANIFEST FOLDER,$(GIVEN)))
+OTHERS := $(filter-out book render,$(or $(MAKECMDGOALS),help))
+ifneq ($(and $(ASKED),$(OTHERS)),)
+$(error $(firstword $(ASKED))=… is for make book and make render, not for: $(OTHERS))
+endif
 
-# One thread per process: results repeat, and Make runs the processes side by side (-j).
-export OMP_NUM_THREADS := 1
-export OPENBLAS_NUM_THREADS := 1
-export MKL_NUM_THREADS := 1
-export NUMBA_NUM_THREADS := 1
+# As many jobs as there are cores, one thread each, unless -j says otherwise (make 3.81 does not know by now what it said).
+CORES := $(shell getconf _NPROCESSORS_ONLN)
+ifeq ($(MAKELEVEL)$(filter -j% --jobs%,$(shell ps -o args= -p $$PPID 2> /dev/null)),0)
+MAKEFLAGS += -j$(CORES)
+endif
+JOBS = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),$(CORES))
+$(foreach library,OMP OPENBLAS MKL NUMBA,$(eval export $(library)_NUM_THREADS := 1))
 export PYTHONHASHSEED := 0
+# Seeds of a notebook are trained side by side as well; where notebooks are small, starting processes costs more.
+ifeq ($(PROFILE),smoke)
+export LOKY_MAX_CPU_COUNT := 1
+endif
 # Caches and settings of its own: nothing of the user's changes a run, nothing of a run stays in the user's folders.
 export NUMBA_CACHE_DIR := $(CURDIR)/_build/cache/numba
 export MPLCONFIGDIR := $(CURDIR)/_build/cache/matplotlib
@@ -21,200 +41,131 @@ export IPYTHONDIR := $(CURDIR)/_build/cache/ipython
 export JUPYTER_PREFER_ENV_PATH := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-# Notebooks run in their own folder: a relative path must mean the same there.
-ifdef DATA_HOME
-override export DATA_HOME := $(if $(filter /%,$(firstword $(DATA_HOME))),$(DATA_HOME),$(CURDIR)/$(DATA_HOME))
-endif
-
 BIN := .venv/bin
 READY := .venv/.ready
-# A variation, `make book P="beta=8"`, and a book about your own music, MANIFEST or FOLDER, are profiles of their own:
-# book/companion/vary.py and book/companion/own.py name them and write them into their builds.
-DERIVED := $(or $(OWN),$(VARIATION))
-BUILD := _build/$(or $(DERIVED),$(PROFILE))
-VALUES := $(if $(DERIVED),$(BUILD)/profile.yaml,book/params/$(PROFILE).yaml)
+COMPANION := $(BIN)/python -m companion
+# A build is a folder. P, MANIFEST and FOLDER ask for one of their own, NAME, which holds its profile, and may hold a
+# table of contents and the notice that it is a variation: book/companion/build.py.
+BUILD := _build/$(or $(NAME),$(PROFILE))
 HTML := $(if $(filter _build/book,$(BUILD)),_build/html,$(BUILD)/html)
-ifneq ($(strip $(P)),)
-ifneq ($(filter-out book render,$(MAKECMDGOALS)),)
-$(error P="$(P)" is for make book and make render, not for: $(filter-out book render,$(MAKECMDGOALS)))
-endif
-endif
-
-# Your own music. MANIFEST and FOLDER name it and may hold what Make cannot: they are never expanded, and go to the
-# shell through the environment. What is made from them is a build of its own, OWN, with a front of its own.
-YOURS := $(strip $(foreach name,MANIFEST FOLDER,$(if $(filter command,$(origin $(name))),$(name))))
-override export MANIFEST := $(if $(filter MANIFEST,$(YOURS)),$(value MANIFEST))
-override export FOLDER := $(if $(filter FOLDER,$(YOURS)),$(value FOLDER))
-ifeq ($(OWN),)
-ifneq ($(YOURS),)
-ifneq ($(words $(YOURS))-$(if $(MANIFEST)$(FOLDER),given),1-given)
-$(error give MANIFEST=songs.csv or FOLDER=folder, one of them, to make a book about your own music)
-endif
-endif
-endif
-FRONT := $(if $(OWN),$(BUILD)/front)
-TOC := $(if $(OWN),$(FRONT)/)_toc.yml
-CONFIG := $(if $(OWN),$(FRONT)/)_config.yml
-
-PAGES := $(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))
-NOTEBOOKS := $(wildcard $(PAGES:=.ipynb))
-PROSE := $(wildcard $(addsuffix .md,$(if $(OWN),$(filter-out book/index,$(PAGES)),$(PAGES))))
-ARTICLE := paper/neurips_2024.pdf
-STATIC := $(wildcard book/_html/* book/images/*) paper/refs.bib $(ARTICLE) paper/exhibits.csv
+VALUES := $(firstword $(if $(NAME),$(wildcard $(BUILD)/profile.yaml)) book/params/$(PROFILE).yaml)
+TOC := $(firstword $(wildcard $(BUILD)/front/_toc.yml) _toc.yml)
+NOTICE := $(wildcard $(BUILD)/notice.yml)
+NOTEBOOKS := $(wildcard $(addsuffix .ipynb,$(shell sed -n 's/^.*file: *//p; s/^ *root: *//p' $(TOC))))
 EXECUTED := $(NOTEBOOKS:book/%=$(BUILD)/executed/%)
-PARAMETERS := $(NOTEBOOKS:book/%.ipynb=$(BUILD)/params/%.json)
-# What makes pages of executed notebooks: no result depends on it.
-RENDERING := $(wildcard book/companion/pages.py book/companion/reference.py book/companion/vary.py book/companion/article.py)
-LIBRARY := $(filter-out $(RENDERING),$(wildcard vae_lib/*.py book/companion/*.py))
-# What the reference pages are generated from while they are rendered.
-REFERENCE := $(LIBRARY) $(RENDERING) $(wildcard book/params/*.yaml paper/results/history.csv pyproject.toml)
+ARTICLE := paper/neurips_2024.pdf
+CODE := $(filter-out %.pyc,$(wildcard vae_lib/*.* vae_lib/*/*.* book/companion/*.*))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data embed songs book render compare paper paper-results test lab bench lock references clean
+.PHONY: help setup book render songs compare paper paper-results lab data embed \
+  test test-all test-processors nbval smoke references bench lock clean
 .SUFFIXES:
 
-help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+help:  ## list the targets; times are those of two cores
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 17
 	@echo
-	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), make -j2: notebooks side by side"
+	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), jobs side by side: $(JOBS) (make -j1: one by one)"
 	@echo "P=\"beta=8 easy.seeds=3\" with book or render: a variation, in a build of its own"
+	@echo "MANIFEST=songs.csv or FOLDER=folder with book: a book about your own music"
 
-setup: $(READY)  ## create .venv with the pinned packages (the other targets do it when it is missing)
+setup: $(READY)  ## create .venv with the pinned packages, 2 min; the other targets do it when it is missing
 
-# The first stamp is there when every package of the lock is. An install that was cut short has none: it is dropped
-# whole and done again, because pip takes half-copied packages for installed ones.
-.venv/.locked: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "error: Python 3.11 or newer is needed, PYTHON=$(PYTHON) is $$($(PYTHON) --version 2>&1 || echo not there)" >&2; \
-	  exit 1; }
-	@if test -e $@; then rm $@; else $(PYTHON) -m venv --clear .venv; fi
-	@echo "installing requirements.txt into .venv (a few minutes)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt
+$(READY): requirements.txt pyproject.toml
+	@command -v "$$PYTHON" > /dev/null || { echo "error: no PYTHON=$$PYTHON here; name a Python from 3.11 on" >&2; exit 1; }
+	@"$$PYTHON" book/companion/environment.py
 	@touch $@
 
-$(READY): .venv/.locked pyproject.toml
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps -e .
-	@touch $@
-
-ifneq ($(strip $(P)),)
+ifneq ($(ASKED),)
 book render: $(READY)
-	@variation=$$($(BIN)/python -m companion vary book/params/$(PROFILE).yaml $(NOTEBOOKS) --set "$$P") && \
-	  $(MAKE) --no-print-directory $@ P= VARIATION="$$variation"
-else ifneq ($(MANIFEST)$(FOLDER),)
-book: $(READY)
-	@own=$$($(BIN)/python -m companion own --manifest="$$MANIFEST" --folder="$$FOLDER" --values=$(VALUES)) && \
-	  $(MAKE) --no-print-directory book OWN=$$own MANIFEST= FOLDER=
+	@name=$$($(COMPANION) derive $(PROFILE)) && $(MAKE) --no-print-directory $@ NAME="$$name"
 else
-book: $(HTML)/index.html  ## execute what is stale and render the book: _build/html/index.html
+book: $(HTML)/index.html  ## execute what is stale and render the book, _build/html/index.html; 8 min the first time
 	@echo "$< is up to date"
 
-render:  ## render the prose again without executing a notebook that has been executed before
+render: $(READY)  ## render the prose again without executing a notebook that has been executed before, 1 min
 	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
 endif
 
-songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=songs.csv (or FOLDER=folder)
-	@$(BIN)/python -m companion songs
-
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
 # when it differs, so a change re-executes the notebooks whose own parameters changed.
-$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) $(TOC) book/companion/execute.py | $(READY)
-	@$(BIN)/python -m companion resolve $< $(NOTEBOOKS) --into $(@D)
+$(BUILD)/params/.resolved: $(VALUES) $(NOTEBOOKS) $(TOC) | $(READY)
+	@$(COMPANION) resolve $< $(NOTEBOOKS) --into $(@D)
 	@touch $@
 
-$(PARAMETERS): $(BUILD)/params/.resolved
-	@test -e $@ || $(BIN)/python -m companion resolve $(VALUES) $(NOTEBOOKS) --into $(@D)
+$(BUILD)/params/%.json: $(BUILD)/params/.resolved
+	@test -e $@ || $(COMPANION) resolve $(VALUES) $(NOTEBOOKS) --into $(@D)
 
-$(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json $(LIBRARY) requirements.txt | $(READY)
-	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
-	@$(BIN)/python -m companion run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" \
-	  $(if $(findstring j,$(filter-out --% VARIATION=% OWN=%,$(MAKEFLAGS)))$(findstring jobserver,$(MAKEFLAGS)),--parallel) --vector \
-	  $(if $(VARIATION),--base _build/$(PROFILE) --needs "$^")
-.PRECIOUS: $(EXECUTED)
-
-# The embedded corpora that a notebook reads; tests/test_book.py compares these lines with the parameters.
-$(BUILD)/executed/data.ipynb: $(wildcard data/*/*)
-$(BUILD)/executed/methods.ipynb: $(wildcard data/gtzan_mini/*)
-$(BUILD)/executed/audit.ipynb: $(wildcard data/gtzan_mini/*) data/evidence/published.csv
-$(BUILD)/executed/easy.ipynb: $(wildcard data/gtzan_mini/*)
-$(BUILD)/executed/medium.ipynb: $(wildcard data/songs_en_de/* data/lyrics_bn_en/*)
-$(BUILD)/executed/hard.ipynb: $(wildcard data/songs_en_de/* paper/results/hard.json)
-$(BUILD)/executed/ensembles.ipynb: $(wildcard data/gtzan_mini/*)
-$(addprefix $(BUILD)/executed/,own.ipynb own_clusters.ipynb): $(wildcard $(BUILD)/corpus/* $(BUILD)/skipped.csv)
-# One after the other: in the whole book both write the same songs.
+# A run notes in deps/<notebook>.d which modules and data it read.
+$(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json requirements.txt | $(READY)
+	@$(COMPANION) run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" --vector \
+	  $(if $(NOTICE),--base _build/$(PROFILE) --needs "$^")
+-include $(wildcard $(BUILD)/deps/*.d)
+# The page of results reads the rows of the other pages; both pages about songs write the same songs to try.
+$(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED))
 $(BUILD)/executed/own_clusters.ipynb: | $(BUILD)/executed/own.ipynb
-# The page of results reads the rows that the other pages wrote, and those of the article.
-$(BUILD)/executed/results.ipynb: $(filter-out %/results.ipynb,$(EXECUTED)) $(wildcard paper/results/*.json) data/evidence/published.csv
 
-# A variation says on every page that it is one: its notice goes under `html:` of the configuration.
-NOTICE := $(if $(VARIATION),_build/$(VARIATION)/notice.yml)
-# Sphinx reads a staged tree, from clean, with warnings as errors; the new pages replace the old ones when all is well.
-$(HTML)/index.html: $(EXECUTED) $(PROSE) $(STATIC) $(REFERENCE) _config.yml $(TOC) $(NOTICE) \
-  $(if $(OWN),$(wildcard $(FRONT)/_config.yml $(FRONT)/book/*)) | $(READY)
-	@echo "rendering $(words $(PAGES)) pages"
-	@rm -rf $(BUILD)/stage $(BUILD)/rendered
-	@mkdir -p $(BUILD)/stage $(dir $(HTML))
-	@tar -cf - _config.yml _toc.yml $(PROSE) $(STATIC) | tar -xf - -C $(BUILD)/stage
-	@$(if $(OWN),cp -R $(FRONT)/. $(BUILD)/stage/)
-	@$(BIN)/python -m companion stage $(BUILD) $(NOTEBOOKS) $(PROSE) --paper paper/results --into $(BUILD)/stage
-	@$(if $(NOTICE),sed '/^html:/r $(NOTICE)' $(CONFIG) > $(BUILD)/stage/_config.yml)
-	@touch $(BUILD)/stage
-	@$(BIN)/jupyter-book build $(BUILD)/stage --path-output $(BUILD)/rendered -W -n --keep-going \
-	  > $(BUILD)/render.log 2>&1 || { \
-	  echo "error: the book was not rendered; the last one is as it was. From $(BUILD)/render.log:" >&2; \
-	  grep -E 'WARNING|ERROR|Error:|rror in' $(BUILD)/render.log >&2 || tail -n 12 $(BUILD)/render.log >&2; exit 1; }
-	@$(BIN)/python -m companion trim $(BUILD)/rendered/_build/html $(NOTEBOOKS)
-	@touch -r $(BUILD)/stage $(BUILD)/rendered/_build/html/index.html
-	@rm -rf $(BUILD)/replaced
-	@if test -e $(HTML); then mv $(HTML) $(BUILD)/replaced; fi
-	@mv $(BUILD)/rendered/_build/html $(HTML)
-	@rm -rf $(BUILD)/replaced $(BUILD)/rendered
-.PRECIOUS: $(HTML)/index.html
+# The reference pages are made from the code; every book carries the article.
+$(HTML)/index.html: $(EXECUTED) $(CODE) $(ARTICLE) _config.yml $(TOC) $(NOTICE) pyproject.toml $(wildcard book/*.md \
+  book/*/*.md book/_html/* book/images/* book/params/*.yaml paper/*.* paper/results/* $(BUILD)/front/*.* $(BUILD)/front/*/*)
+	@$(COMPANION) render $(BUILD) --html $(HTML)
+.PRECIOUS: $(EXECUTED) $(HTML)/index.html $(BUILD)/params/%.json
+
+songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=songs.csv (or FOLDER=folder)
+	@$(COMPANION) songs
 
 compare: $(READY)  ## two runs side by side: make compare A=book B=book+beta=8 METRIC=ari
-	@$(BIN)/python -m companion compare "$(A)" "$(B)" $(if $(METRIC),--metric "$(METRIC)")
+	@$(COMPANION) compare "$$A" "$$B" --metric "$$METRIC"
 
-paper: $(if $(RESULTS),,$(ARTICLE)) | $(READY)  ## set the article; RESULTS=_build/book/results: from the rows of your own run
-	@$(if $(RESULTS),$(BIN)/python -m companion article --results "$(RESULTS)",echo "$(ARTICLE) is up to date")
+paper: $(if $(RESULTS),,$(ARTICLE)) | $(READY)  ## set the article, seconds; RESULTS=_build/book/results: from the rows of your run
+	@$(if $(RESULTS),$(COMPANION) article --results "$$RESULTS",echo "$(ARTICLE) is up to date")
 
-# Every book that is rendered carries it, so it is set before.
-$(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json paper/results/figures/*.svg paper/claims.toml \
-  data/evidence/published.csv $(addprefix vae_lib/,article.py metrics.py report.py scaling.py)) paper/refs.bib | $(READY)
-	@$(BIN)/python -m companion article
-paper/exhibits.csv: $(ARTICLE)
-	@test -e $@ || $(BIN)/python -m companion article
+$(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json paper/results/figures/*.svg paper/*.toml) \
+  paper/refs.bib $(wildcard data/evidence/published.csv book/companion/article.py book/companion/report.py) | $(READY)
+	@$(COMPANION) article
 
-# A recipe of its own, so that the profile is that of the article whatever PROFILE says.
+# A make of its own, so that the profile is that of the article whatever PROFILE says.
 paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results
-	@test -n "$(DATA_HOME)" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
+	@test -n "$$DATA_HOME" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
 	@$(MAKE) --no-print-directory book PROFILE=paper
-	@$(BIN)/python -m companion keep _build/paper --into paper/results
-
-test: $(READY)  ## build the smoke book, then check and test everything
-	@$(MAKE) --no-print-directory book PROFILE=smoke
-	@$(BIN)/ruff check --quiet .
-	@$(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest tests -rs --nbval --nbval-sanitize-with tests/nbval/sanitize.cfg --nbval-cell-timeout 300
-
-references: $(READY)  ## regenerate the nbval references from the smoke book
-	@$(MAKE) --no-print-directory book PROFILE=smoke
-	@$(BIN)/python tests/nbval/regenerate.py
+	@$(COMPANION) keep _build/paper --into paper/results
 
 # What it saves has no outputs: the sources stay as clean as they were.
 lab: $(READY)  ## open the clean notebooks in JupyterLab
-	@$(BIN)/jupyter lab book --ContentsManager.pre_save_hook=companion.execute.clear_outputs $(LAB)
+	@$(BIN)/jupyter lab book --ContentsManager.pre_save_hook=companion.execute.clear_outputs
 
 data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
-	@$(BIN)/python -m companion data $(CORPUS)
+	@set -f; $(COMPANION) data $$CORPUS
 
-embed: $(READY)  ## derive the embedded corpora again from audio and lyrics: make embed DATA_HOME=folder CORPUS=name
-	@set -e; for name in $(or $(CORPUS),gtzan-mini songs-en-de lyrics-bn-en); do $(BIN)/python data/rebuild.py $$name; done
+embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=folder CORPUS=name
+	@set -f; $(BIN)/python data/rebuild.py $$CORPUS
+
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) --nbval --build _build/smoke
+
+smoke: $(READY)  ## build the small book that the tests read, 3 min
+	@$(MAKE) --no-print-directory book PROFILE=smoke NAME=
+
+test: smoke  ## build the small book and check it and the library, 10 min
+	@$(CHECK) -m "not slow"
+
+test-all: smoke  ## everything that CI checks, 25 min; whole books, every page in a browser, long calibrations
+	@$(CHECK) --durations=25
+
+test-processors: smoke  ## compare numbers under the kernels of other processors, 30 min
+	@$(BIN)/python tests/processors.py
+
+nbval: $(READY)  ## execute the quickest references again and compare, 1 min
+	@$(PYTEST) --nbval $(addprefix tests/nbval/,methods.ipynb own.ipynb)
+
+references: smoke  ## regenerate the references that tests compare with from the small book
+	@$(BIN)/python tests/nbval/regenerate.py
 
 bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks
 
 lock: $(READY)  ## regenerate requirements.txt from the ranges in pyproject.toml
-	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test --extra distributed --universal --python-version 3.11 \
-	  --no-annotate --custom-compile-command "make lock" -o requirements.txt
+	@env -u UV_FIND_LINKS $(BIN)/uv pip compile pyproject.toml --quiet --extra book --extra test \
+	  --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" -o requirements.txt
 
 clean:  ## remove everything generated; .venv stays
 	@rm -rf _build

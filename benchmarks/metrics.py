@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from sklearn import metrics as sklearn_metrics
+from sklearn.cluster import KMeans
 from sklearn.metrics.cluster import contingency_matrix
 
 from benchmarks.features import in_turn, peak_mib
-from vae_lib import metrics
+from vae_lib import cluster, metrics
 
 TRACKS, K, SEEDS, PERMUTATIONS = 1000, 10, 10, 1000
 
 
 def ours(pair: tuple, *, permutations: int = PERMUTATIONS) -> np.ndarray:
     """Null distribution of every label metric, shape (metrics, permutations)."""
-    return np.array([score.null for score in metrics.agreement(*pair, permutations=permutations)])
+    return np.array([score.null for score in metrics.external_scores(*pair, permutations=permutations, subsamples=0)])
 
 
 def usual(pair: tuple, *, permutations: int = PERMUTATIONS) -> np.ndarray:
@@ -45,7 +46,7 @@ def _accuracy(table: np.ndarray) -> float:
 
 def ours_in_space(item: tuple) -> np.ndarray:
     """Every space metric of several clusterings, shape (metrics, seeds)."""
-    return np.array([score.values for score in metrics.shape(*item, space="common")])
+    return np.array([score.values for score in metrics.internal_scores(*item)])
 
 
 def usual_in_space(item: tuple) -> np.ndarray:
@@ -53,6 +54,18 @@ def usual_in_space(item: tuple) -> np.ndarray:
     x, clusterings = item
     names = ("silhouette_score", "calinski_harabasz_score", "davies_bouldin_score")
     return np.array([[getattr(sklearn_metrics, name)(x, labels) for labels in clusterings] for name in names])
+
+
+def ours_of_cloud(x: np.ndarray) -> np.ndarray:
+    """Space metrics of a Gaussian cloud like `x`, shape (metrics, 1)."""
+    null = metrics.gaussian_null(x, lambda cloud, draw: cluster.fit_predict("kmeans", cloud, K, seed=draw), draws=1)
+    return np.array(list(null.values()))
+
+
+def usual_of_cloud(x: np.ndarray) -> np.ndarray:
+    """The same by scikit-learn, of a cloud that is drawn by NumPy from an estimated covariance."""
+    cloud = np.random.default_rng(0).multivariate_normal(x.mean(0), np.cov(x.T), len(x), method="cholesky")
+    return usual_in_space((cloud, KMeans(K, n_init=10, random_state=0).fit_predict(cloud)[None]))
 
 
 def rows(data_home: Path | None = None) -> list[dict]:
@@ -67,6 +80,7 @@ def rows(data_home: Path | None = None) -> list[dict]:
     measured = {
         f"{PERMUTATIONS} permutations of {TRACKS} tracks, one seed": (pairs, ours, usual),
         "shape of a cloud of 100 tracks": (clouds, ours_in_space, usual_in_space),
+        "cloud of 100 tracks, drawn, clustered, scored": ([x for x, _ in clouds], ours_of_cloud, usual_of_cloud),
         f"shape of {TRACKS} tracks in one space, {SEEDS} seeds": (spaces, ours_in_space, usual_in_space),
     }
     return [

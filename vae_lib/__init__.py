@@ -8,5 +8,6 @@ From a corpus to scores that stand beside chance::
     train     seeds trained, embedded, decoded
     cluster   clusters of latents, their number, their consensus
     metrics   agreement with labels, shape in a space, both beside chance
+    protocol  representations to clusters to scores to result rows; verdicts
     plots     axes in, axes out
 """

@@ -1,4 +1,7 @@
-"""Checks at public boundaries: each message names the argument, the bad value and what is allowed."""
+"""Checks at public boundaries: each message names the argument, the bad value and what is allowed.
+
+Each returns the value that it was given, or raises `ParameterError`.
+"""
 
 from collections.abc import Iterable
 
@@ -10,12 +13,7 @@ class ParameterError(ValueError):
 
 
 def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.inf, open_low: bool = False) -> float:
-    """Return `value` if it is a finite number in ``[low, high]`` (``(low, high]`` if `open_low`).
-
-    Raises
-    ------
-    ParameterError
-        If it is no number, not finite or outside the range.
+    """A finite number in ``[low, high]``, or in ``(low, high]`` if `open_low`.
 
     Examples
     --------
@@ -36,12 +34,7 @@ def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.
 
 
 def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> int:
-    """Return `value` as an ``int`` if it is a whole number from `low` to `high`.
-
-    Raises
-    ------
-    ParameterError
-        If it is not a whole number or outside the range.
+    """A whole number from `low` to `high`, as a plain ``int``.
 
     Examples
     --------
@@ -59,12 +52,7 @@ def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> in
 
 
 def counts(values: Iterable[int], name: str, *, low: int = 1) -> list[int]:
-    """Return `values` as a list of ``int`` if they are whole numbers of at least `low`.
-
-    Raises
-    ------
-    ParameterError
-        If it is no list, or one of them is not a whole number or too small.
+    """A list of whole numbers of at least `low`.
 
     Examples
     --------
@@ -78,12 +66,7 @@ def counts(values: Iterable[int], name: str, *, low: int = 1) -> list[int]:
 
 
 def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
-    """Return `value` if it is among `allowed`.
-
-    Raises
-    ------
-    ParameterError
-        If it is not; the message lists what is allowed.
+    """A value that is among `allowed`.
 
     Examples
     --------
@@ -100,22 +83,7 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
 
 
 def matrix(values: np.ndarray, name: str, *, rows: int | None = None) -> np.ndarray:
-    """Return `values` as a two-dimensional array of finite floats.
-
-    Parameters
-    ----------
-    values : array-like, shape (n, d)
-        One row per track.
-    name : str
-        What to call it in a message.
-    rows : int, optional
-        The number of rows that it must have.
-
-    Raises
-    ------
-    ParameterError
-        If it is not numeric, not two-dimensional, empty, of another length, or holds NaN or infinity; the message
-        counts these and gives the first place.
+    """A two-dimensional array of finite floats, with as many `rows` if that is given.
 
     Examples
     --------
@@ -126,7 +94,6 @@ def matrix(values: np.ndarray, name: str, *, rows: int | None = None) -> np.ndar
         ...
     vae_lib.checks.ParameterError: x must be finite: 1 value(s) are NaN or infinite, the first in row 1, column 'tempo'
     """
-    columns = list(getattr(values, "columns", []))
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -138,29 +105,15 @@ def matrix(values: np.ndarray, name: str, *, rows: int | None = None) -> np.ndar
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         row, column = bad[0]
-        where = f"column {columns[column]!r}" if columns else f"column {column}"
+        named = repr(values.columns[column]) if hasattr(values, "columns") else column
         raise ParameterError(
-            f"{name} must be finite: {len(bad)} value(s) are NaN or infinite, the first in row {row}, {where}"
+            f"{name} must be finite: {len(bad)} value(s) are NaN or infinite, the first in row {row}, column {named}"
         )
     return array
 
 
 def labels(values: np.ndarray, name: str, *, length: int | None = None) -> np.ndarray:
-    """Return `values` as integer codes ``0 … classes − 1``.
-
-    Parameters
-    ----------
-    values : array-like, shape (n,)
-        One label per track: strings, integers or categories.
-    name : str
-        What to call it in a message.
-    length : int, optional
-        The number of labels that there must be.
-
-    Raises
-    ------
-    ParameterError
-        If it is not one-dimensional, empty, of another length, or has missing labels.
+    """One label per track (strings, integers or categories), as integer codes ``0 … classes − 1``.
 
     Examples
     --------

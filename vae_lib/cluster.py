@@ -1,7 +1,6 @@
-"""Clustering, consensus, label-free choice of k, linear baselines and projections; all repeatable from a seed.
+"""scikit-learn's clusterers by name, consensus, label-free choice of k, and projections; all repeatable from a seed.
 
-Clusterers are functions of a table of tracks, each with the options that are its own; `CLUSTERERS` makes one call of
-them all. Clusters are numbered from 0; −1 marks a track that belongs to none, which only DBSCAN uses.
+Clusters are numbered from 0; −1 marks a track that belongs to none, which only DBSCAN uses.
 """
 
 import warnings
@@ -11,184 +10,125 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn import decomposition, manifold
+from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans, SpectralClustering
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from vae_lib import checks, metrics
 from vae_lib.checks import ParameterError
 
 CONSENSUS = ("spectral", "average")
-COVARIANCES = ("full", "diag")
-LINKAGES = ("ward", "average", "complete")
 PROJECTIONS = ("tsne", "umap")
 
-_BATCHED_ROWS = 256  # up to here the calls into scikit-learn, one per start and step, take longer than the arithmetic
+
+def _kmeans(x: np.ndarray, k: int, seed: int, *, n_init: int = 10) -> KMeans:
+    return KMeans(k, n_init=n_init, random_state=seed)
 
 
-def kmeans(x: np.ndarray, k: int, *, seed: int, n_init: int = 10) -> np.ndarray:
-    """Assign each row to one of `k` means (Lloyd 1982; k-means++ starts, Arthur & Vassilvitskii 2007).
+def _agglomerative(x: np.ndarray, k: int, seed: int, *, linkage: str = "ward") -> AgglomerativeClustering:
+    return AgglomerativeClustering(k, linkage=linkage)
+
+
+def _gmm(
+    x: np.ndarray, k: int, seed: int, *, covariance: str = "full", n_init: int = 5, regularisation: float = 1e-3
+) -> GaussianMixture:
+    # The ridge on the variances is a share of the columns' mean variance, so that a component with fewer rows than
+    # columns stays proper at any scale.
+    ridge = regularisation * (np.var(x, axis=0).mean() or 1.0)
+    return GaussianMixture(
+        k, covariance_type=covariance, reg_covar=ridge, n_init=n_init, max_iter=1000, random_state=seed
+    )
+
+
+def _spectral(x: np.ndarray, k: int, seed: int, *, neighbours: int = 10) -> BaseEstimator:
+    checks.count(neighbours, "neighbours", high=len(x) - 1)
+    graph = FunctionTransformer(_neighbour_graph, kw_args={"neighbours": neighbours})
+    return make_pipeline(graph, SpectralClustering(k, affinity="precomputed", random_state=seed))
+
+
+def _neighbour_graph(x: np.ndarray, neighbours: int) -> np.ndarray:
+    """Join two tracks if one is among the nearest of the other, at half weight unless both are."""
+    graph = kneighbors_graph(x, neighbours).toarray()
+    return _tied((graph + graph.T) / 2)
+
+
+def _tied(affinity: np.ndarray) -> np.ndarray:
+    # The mean affinity between all pairs ties loose parts to the rest: without it each of them, however small, claims
+    # an eigenvector and so a cluster (Zhang & Rohe 2018).
+    return affinity + affinity.mean()
+
+
+def _dbscan(x: np.ndarray, k: int | None, seed: int, *, neighbours: int = 4, eps: float | None = None) -> DBSCAN:
+    if eps is None:
+        curve = k_distances(x, neighbours)
+        eps = max(curve[knee(curve)], np.finfo(float).tiny)  # 0 where most tracks have that many exact copies
+    return DBSCAN(eps=eps, min_samples=neighbours + 1)  # scikit-learn counts the row itself
+
+
+class Clusterer(NamedTuple):
+    """A clusterer by its title in tables, and how to make it.
+
+    Attributes
+    ----------
+    title : str
+    estimator : callable
+        ``estimator(x, k, seed, **options)`` gives the unfitted scikit-learn estimator for the table `x`, whose scale
+        the settings of some depend on.
+    takes_k, takes_seed : bool
+        Whether it is told the number of clusters, and whether it draws.
+    """
+
+    title: str
+    estimator: Callable[..., BaseEstimator]
+    takes_k: bool = True
+    takes_seed: bool = True
+
+
+CLUSTERERS: Mapping[str, Clusterer] = {
+    "kmeans": Clusterer("k-means", _kmeans),
+    "agglomerative": Clusterer("Ward", _agglomerative, takes_seed=False),
+    "gmm": Clusterer("Gaussian mixture", _gmm),
+    "spectral": Clusterer("spectral", _spectral),
+    "dbscan": Clusterer("DBSCAN", _dbscan, takes_k=False, takes_seed=False),
+}
+"""Every clusterer by name, with the options that `fit_predict` takes for it.
+
+- "kmeans", Lloyd's (1982) with k-means++ starts (Arthur & Vassilvitskii 2007): `n_init` starts, 10.
+- "agglomerative": `linkage`, "ward" (1963), "average" or "complete".
+- "gmm", a mixture of Gaussians by EM (Dempster et al. 1977): `covariance`, "full" or "diag"; `n_init`, 5;
+  `regularisation` of the variances as a share of the columns' mean variance, 0.001.
+- "spectral", the normalised cut (Shi & Malik 2000) of the graph of nearest `neighbours`, 10, with a weak tie between
+  all tracks (Zhang & Rohe 2018).
+- "dbscan" (Ester et al. 1996): a track with `neighbours` others, 4, within `eps` is the core of a cluster; by default
+  the `knee` of the `k_distances`, so that no label has a part in it.
+"""
+
+
+def fit_predict(name: str, x: np.ndarray, k: int | None, *, seed: int = 0, **options: object) -> np.ndarray:
+    """Cluster the rows of a table.
 
     Parameters
     ----------
+    name : str
+        One of `CLUSTERERS`, which lists the `options` of each.
     x : array-like, shape (n, d)
     k : int
-        Number of clusters, from 2 to n.
+        Number of clusters, from 2 to n; unused where the clusterer finds it.
     seed : int
-        Of the starts.
-    n_init : int
-        Starts; the one with the least inertia wins.
+        Of the starts; unused where there are none.
 
     Returns
     -------
     array of int, shape (n,)
-        From 0 to k − 1.
+        Clusters from 0; −1 for noise.
 
     Raises
     ------
     ParameterError
-        If `x` is not finite, or `k` is not from 2 to n.
-
-    Examples
-    --------
-    >>> from vae_lib import cluster, metrics
-    >>> x = [[0.0], [0.1], [5.0], [5.1], [9.0]]
-    >>> metrics.ari(cluster.kmeans(x, 3, seed=0), [0, 0, 1, 1, 2])
-    1.0
-    """
-    x = checks.matrix(x, "x")
-    checks.count(k, "k", low=2, high=len(x))
-    checks.count(n_init, "n_init")
-    checks.count(seed, "seed", low=0)
-    labels = _batched_kmeans(x, k, seed, n_init) if len(x) <= _BATCHED_ROWS else None
-    return KMeans(k, n_init=n_init, random_state=seed).fit_predict(x) if labels is None else labels
-
-
-def _batched_kmeans(
-    x: np.ndarray, k: int, seed: int, n_init: int, *, max_iter: int = 300, tolerance: float = 1e-4
-) -> np.ndarray | None:
-    """Labels of scikit-learn's `KMeans`, from all starts at once: the same draws, steps and stopping rules.
-
-    Only a draw between two equally good starting points, which rounding decides, may fall otherwise. None where a
-    cluster ran empty or a start did not converge, which are for scikit-learn to resolve.
-    """
-    n, d = x.shape
-    trials = 2 + int(np.log(k))
-    uniform = np.random.RandomState(seed).random_sample((n_init, 1 + (k - 1) * trials))
-    x = x - x.mean(axis=0)
-    norms = np.einsum("ij,ij->i", x, x)
-    tolerance = tolerance * x.var(axis=0).mean()
-
-    pairs = np.maximum(norms[:, None] - 2 * x @ x.T + norms, 0)  # squared distances
-    np.fill_diagonal(pairs, 0)
-    starts = np.arange(n_init)
-    chosen = np.empty((n_init, k), dtype=int)
-    chosen[:, 0] = np.searchsorted(np.arange(1, n + 1) / n, uniform[:, 0], side="right")
-    nearest = pairs[chosen[:, 0]]
-    for place, draws in enumerate(np.split(uniform[:, 1:], k - 1, axis=1), start=1):
-        drawn = draws * nearest.sum(axis=1, keepdims=True)
-        candidates = np.minimum((nearest.cumsum(axis=1)[:, None] < drawn[:, :, None]).sum(axis=2), n - 1)
-        nearer = np.minimum(nearest[:, None], pairs[candidates])
-        best = nearer.sum(axis=2).argmin(axis=1)
-        chosen[:, place], nearest = candidates[starts, best], nearer[starts, best]
-
-    def distances(centres: np.ndarray) -> np.ndarray:
-        """Squared distances (starts, n, k) to centres (starts, k, d), less the squared norm of each row."""
-        products = (x @ centres.reshape(-1, d).T).reshape(n, -1, k)
-        return np.einsum("skd,skd->sk", centres, centres)[:, None] - 2 * products.swapaxes(0, 1)
-
-    centres, previous = x[chosen], np.full((n_init, n), -1)
-    labels, inertia = np.empty((n_init, n), dtype=np.int32), np.empty(n_init)
-    for _ in range(max_iter):
-        current = distances(centres).argmin(axis=2)
-        members = (current[:, None] == np.arange(k)[:, None]).astype(float)
-        sizes = np.bincount((current + k * np.arange(len(starts))[:, None]).ravel(), minlength=len(starts) * k)
-        if not sizes.all():
-            return None
-        means = (members.reshape(-1, n) @ x / sizes[:, None]).reshape(centres.shape)
-        moved = ((means - centres) ** 2).sum(axis=(1, 2))
-        stopped = (moved <= tolerance) | (current == previous).all(axis=1)
-        if stopped.any():
-            last = distances(means[stopped])
-            labels[starts[stopped]] = last.argmin(axis=2)
-            inertia[starts[stopped]] = last.min(axis=2).sum(axis=1)
-        starts, previous, centres = starts[~stopped], current[~stopped], means[~stopped]
-        if not len(starts):
-            # Starts that end in one clustering differ by rounding only: the first of them wins.
-            return labels[np.argmax(inertia <= inertia.min() + 1e-9 * norms.sum())]
-    return None
-
-
-def agglomerative(x: np.ndarray, k: int, *, linkage: str = "ward") -> np.ndarray:
-    """Merge the two nearest clusters until `k` are left; deterministic.
-
-    Parameters
-    ----------
-    x : array-like, shape (n, d)
-    k : int
-        Number of clusters, from 2 to n.
-    linkage : {"ward", "average", "complete"}
-        What near means: the least growth of the squared deviations (Ward 1963), the least mean or the least greatest
-        distance between members.
-
-    Returns
-    -------
-    array of int, shape (n,)
-        From 0 to k − 1.
-
-    Raises
-    ------
-    ParameterError
-        If `x` is not finite, `k` is not from 2 to n or `linkage` is unknown.
-
-    Examples
-    --------
-    >>> from vae_lib import cluster, metrics
-    >>> metrics.ari(cluster.agglomerative([[0.0], [0.1], [5.0], [5.1], [9.0]], 3), [0, 0, 1, 1, 2])
-    1.0
-    """
-    x = checks.matrix(x, "x")
-    checks.count(k, "k", low=2, high=len(x))
-    checks.one_of(linkage, "linkage", LINKAGES)
-    return AgglomerativeClustering(k, linkage=linkage).fit_predict(x)
-
-
-def gmm(
-    x: np.ndarray,
-    k: int,
-    *,
-    seed: int,
-    covariance: str = "full",
-    n_init: int = 5,
-    regularisation: float = 1e-3,
-) -> np.ndarray:
-    """Assign each row to its likeliest component in a mixture of `k` Gaussians (EM, Dempster et al. 1977).
-
-    Parameters
-    ----------
-    x : array-like, shape (n, d)
-    k : int
-        Number of components, from 2 to n.
-    seed : int
-        Of the starts.
-    covariance : {"full", "diag"}
-        Of each component. A full one has d (d + 1) / 2 numbers to learn from the rows of one cluster; where these are
-        few, it cannot move far from its start, k-means.
-    n_init : int
-        Starts; the one with the highest likelihood wins.
-    regularisation : float
-        Added to the variances of each component, as a share of the mean variance of the columns of `x`, so that a
-        component with fewer rows than columns stays proper.
-
-    Returns
-    -------
-    array of int, shape (n,)
-        From 0 to k − 1; a component that is nobody's likeliest has no row.
-
-    Raises
-    ------
-    ParameterError
-        If `x` is not finite, `k` is not from 2 to n or an option is out of range.
+        If the name is unknown, `x` is not finite or `k` is out of range. scikit-learn checks the options.
 
     Examples
     --------
@@ -196,104 +136,62 @@ def gmm(
 
     >>> import numpy as np
     >>> from vae_lib import cluster, metrics
-    >>> t = np.linspace(-1, 1, 40)
+    >>> t, line = np.linspace(-1, 1, 40), np.repeat([0, 1], 40)
     >>> x = np.vstack([np.c_[t, 0.02 * np.sin(9 * t)], np.c_[0.02 * np.sin(9 * t), t]])
-    >>> line = np.repeat([0, 1], 40)
-    >>> metrics.ari(line, cluster.gmm(x, 2, seed=0)) > 0.8 > metrics.ari(line, cluster.kmeans(x, 2, seed=0))
-    True
+    >>> [metrics.ari(line, cluster.fit_predict(name, x, 2)) > 0.5 for name in ("kmeans", "gmm")]
+    [False, True]
+    >>> cluster.fit_predict("dbscan", [[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]], None, neighbours=2, eps=0.5)
+    array([ 0,  0,  0,  1,  1,  1, -1])
     """
     x = checks.matrix(x, "x")
-    return _mixture(x, k, seed, covariance=covariance, n_init=n_init, regularisation=regularisation).predict(x)
+    return _estimator(name, x, k, seed, options).fit_predict(x)
 
 
-def _mixture(
-    x: np.ndarray, k: int, seed: int, *, covariance: str = "full", n_init: int = 5, regularisation: float = 1e-3
-) -> GaussianMixture:
-    checks.count(k, "k", low=2, high=len(x))
-    checks.count(seed, "seed", low=0)
-    checks.one_of(covariance, "covariance", COVARIANCES)
-    checks.count(n_init, "n_init")
-    checks.in_range(regularisation, "regularisation", low=0, open_low=True)
-    ridge = regularisation * (x.var(axis=0).mean() or 1.0)
-    mixture = GaussianMixture(
-        k, covariance_type=covariance, reg_covar=ridge, n_init=n_init, max_iter=1000, random_state=seed
-    )
-    return mixture.fit(x)
+def _estimator(name: str, x: np.ndarray, k: int | None, seed: int, options: Mapping[str, object]) -> BaseEstimator:
+    chosen = CLUSTERERS[checks.one_of(name, "name", CLUSTERERS)]
+    if chosen.takes_k:
+        checks.count(k, "k", low=2, high=len(x))
+    return chosen.estimator(x, k, checks.count(seed, "seed", low=0), **options)
 
 
-def spectral(x: np.ndarray, k: int, *, seed: int, neighbours: int = 10) -> np.ndarray:
-    """Cut the graph of nearest neighbours into `k` parts by its normalised cut (Shi & Malik 2000).
-
-    Two tracks are joined if one is among the nearest of the other, at half weight unless both are. Parts of the graph
-    that nothing joins are no obstacle: see `consensus` for the weak tie that is put between all tracks.
+def per_seed(name: str, x: np.ndarray, k: int | None, *, seeds: int | Sequence[int], **options: object) -> np.ndarray:
+    """Run a clusterer once per seed; arguments as in `fit_predict`, unless said here.
 
     Parameters
     ----------
-    x : array-like, shape (n, d)
-    k : int
-        Number of clusters, from 2 to n − 1.
-    seed : int
-        Of the starts of the k-means among the eigenvectors.
-    neighbours : int
-        Neighbours of each track, itself not counted; from 1 to n − 1.
+    x : array-like, shape (seeds, n, d) or (n, d)
+        One space per seed, such as latents, or one for all, where seeds differ in their starts; a clusterer without
+        starts then runs once.
+    seeds : int or sequence of int
+        How many, from 0, or which.
 
     Returns
     -------
-    array of int, shape (n,)
-        From 0 to k − 1.
-
-    Raises
-    ------
-    ParameterError
-        If `x` is not finite, or `k` or `neighbours` is out of range.
+    array of int, shape (seeds, n)
 
     Examples
     --------
-    Two rings, one within the other: neighbours tell them apart, distances to a centre do not.
-
-    >>> import numpy as np
-    >>> from vae_lib import cluster, metrics
-    >>> angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    >>> ring = np.c_[np.cos(angle), np.sin(angle)]
-    >>> x, true = np.vstack([ring, 4 * ring]), np.repeat([0, 1], 40)
-    >>> metrics.ari(true, cluster.spectral(x, 2, seed=0, neighbours=4))
-    1.0
-    >>> metrics.ari(true, cluster.kmeans(x, 2, seed=0)) < 0.5
-    True
+    >>> from vae_lib import cluster
+    >>> cluster.per_seed("agglomerative", [[0.0], [0.1], [5.0], [5.1]], 2, seeds=2)  # no starts: both are one run
+    array([[0, 0, 1, 1],
+           [0, 0, 1, 1]])
     """
-    x = checks.matrix(x, "x")
-    checks.count(k, "k", low=2, high=len(x) - 1)
-    checks.count(seed, "seed", low=0)
-    checks.count(neighbours, "neighbours", high=len(x) - 1)
-    graph = kneighbors_graph(x, neighbours).toarray()
-    return _cut((graph + graph.T) / 2, k, seed)
-
-
-def _cut(affinity: np.ndarray, k: int, seed: int) -> np.ndarray:
-    # The mean affinity between all pairs ties loose parts to the rest: without it each of them, however small, claims
-    # an eigenvector and so a cluster (Zhang & Rohe 2018).
-    tied = affinity + affinity.mean()
-    return SpectralClustering(k, affinity="precomputed", random_state=seed).fit_predict(tied)
+    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
+    if not seeds:
+        raise ParameterError("seeds must hold at least one seed, got none")
+    if np.ndim(x) == 3:
+        if len(x) != len(seeds):
+            raise ParameterError(f"x must hold one space per seed ({len(seeds)}), got {len(x)}")
+        return np.stack([fit_predict(name, of, k, seed=seed, **options) for of, seed in zip(x, seeds, strict=True)])
+    if not CLUSTERERS[checks.one_of(name, "name", CLUSTERERS)].takes_seed:
+        return np.tile(fit_predict(name, x, k, **options), (len(seeds), 1))
+    return np.stack([fit_predict(name, x, k, seed=seed, **options) for seed in seeds])
 
 
 def k_distances(x: np.ndarray, neighbours: int) -> np.ndarray:
-    """Distance of each row to its `neighbours`-th nearest other row, sorted upwards (Ester et al. 1996).
+    """Distance of each row to its `neighbours`-th nearest other row, shape (n,), sorted upwards (Ester et al. 1996).
 
-    Parameters
-    ----------
-    x : array-like, shape (n, d)
-    neighbours : int
-        From 1 to n − 1.
-
-    Returns
-    -------
-    array of float, shape (n,)
-        The share of rows up to a distance is the share that `dbscan` with this `eps` takes for cores of clusters.
-
-    Raises
-    ------
-    ParameterError
-        If `x` is not finite, or `neighbours` is out of range.
+    The share of rows up to a distance is the share that DBSCAN with this `eps` takes for cores of clusters.
 
     Examples
     --------
@@ -310,22 +208,8 @@ def k_distances(x: np.ndarray, neighbours: int) -> np.ndarray:
 def knee(curve: np.ndarray) -> int:
     """Place where a rising curve turns steep: the farthest below the line from its first point to its last.
 
-    Both axes scaled to unit length, this is the first knee of Satopää et al. (2011), without smoothing.
-
-    Parameters
-    ----------
-    curve : array-like, shape (n,)
-        Sorted upwards, such as `k_distances`; at least two values.
-
-    Returns
-    -------
-    int
-        An index of `curve`; the last one if it nowhere lies below that line.
-
-    Raises
-    ------
-    ParameterError
-        If it is not finite, not sorted upwards or shorter than two.
+    Both axes scaled to unit length, this is the first knee of Satopää et al. (2011), without smoothing; the last index
+    if the curve, at least two values sorted upwards, nowhere lies below that line.
 
     Examples
     --------
@@ -338,148 +222,6 @@ def knee(curve: np.ndarray) -> int:
         raise ParameterError(f"curve must be at least two values sorted upwards, got {len(curve)} values")
     below = np.linspace(curve[0], curve[-1], len(curve)) - curve
     return int(below.argmax()) if below.max() > 1e-12 * curve[-1] else len(curve) - 1
-
-
-def dbscan(x: np.ndarray, *, neighbours: int = 4, eps: float | None = None) -> np.ndarray:
-    """Join the rows that lie densely, however many clusters that makes (Ester et al. 1996); deterministic.
-
-    Parameters
-    ----------
-    x : array-like, shape (n, d)
-    neighbours : int
-        A row is the core of a cluster if this many others lie within `eps`; from 1 to n − 1.
-    eps : float, optional
-        Reach of a core, above 0. By default the `knee` of the `k_distances`, so that no label has a part in it.
-
-    Returns
-    -------
-    array of int, shape (n,)
-        From 0 up, and −1 for noise: rows that no core reaches.
-
-    Raises
-    ------
-    ParameterError
-        If `x` is not finite, or an option is out of range.
-
-    Examples
-    --------
-    >>> from vae_lib import cluster
-    >>> cluster.dbscan([[0.0], [0.1], [0.2], [5.0], [5.1], [5.2], [99.0]], neighbours=2, eps=0.5)
-    array([ 0,  0,  0,  1,  1,  1, -1])
-    """
-    x = checks.matrix(x, "x")
-    checks.count(neighbours, "neighbours", high=len(x) - 1)
-    if eps is None:
-        curve = k_distances(x, neighbours)
-        eps = max(curve[knee(curve)], np.finfo(float).tiny)  # 0 where most tracks have that many exact copies
-    checks.in_range(eps, "eps", low=0, open_low=True)
-    return DBSCAN(eps=eps, min_samples=neighbours + 1).fit_predict(x)  # scikit-learn counts the row itself
-
-
-class Clusterer(NamedTuple):
-    """A clusterer by its name in tables, and one call for all of them.
-
-    Attributes
-    ----------
-    title : str
-    function : callable
-        The clusterer with the options that are its own.
-    takes_k, takes_seed : bool
-        Whether it is told the number of clusters, and whether it draws.
-
-    Examples
-    --------
-    >>> from vae_lib import cluster
-    >>> [name for name, clusterer in cluster.CLUSTERERS.items() if not clusterer.takes_k]
-    ['dbscan']
-    >>> cluster.CLUSTERERS["agglomerative"]([[0.0], [1.0], [8.0], [9.0]], 2, seed=0).tolist()
-    [1, 1, 0, 0]
-    """
-
-    title: str
-    function: Callable[..., np.ndarray]
-    takes_k: bool = True
-    takes_seed: bool = True
-
-    def __call__(self, x: np.ndarray, k: int, *, seed: int, **options: object) -> np.ndarray:
-        """Cluster the rows of `x`, shape (n, d); `k` and `seed` go unused where the clusterer has no use for them."""
-        wanted = {"k": k} if self.takes_k else {}
-        wanted |= {"seed": seed} if self.takes_seed else {}
-        return self.function(x, **wanted, **options)
-
-
-CLUSTERERS: Mapping[str, Clusterer] = {
-    "kmeans": Clusterer("k-means", kmeans),
-    "agglomerative": Clusterer("Ward", agglomerative, takes_seed=False),
-    "gmm": Clusterer("Gaussian mixture", gmm),
-    "spectral": Clusterer("spectral", spectral),
-    "dbscan": Clusterer("DBSCAN", dbscan, takes_k=False, takes_seed=False),
-}
-"""Every clusterer by name; ``CLUSTERERS[name](x, k, seed=seed, **options)`` calls any of them."""
-
-
-def _clusterer(clusterer: str | Callable[..., np.ndarray]) -> Clusterer:
-    if isinstance(clusterer, Clusterer):
-        return clusterer
-    if callable(clusterer):
-        return Clusterer("own", clusterer)
-    return CLUSTERERS[checks.one_of(clusterer, "clusterer", CLUSTERERS)]
-
-
-def per_seed(
-    clusterer: str | Callable[..., np.ndarray], x: np.ndarray, k: int, *, seeds: Sequence[int], **options: object
-) -> np.ndarray:
-    """Run a clusterer once per seed.
-
-    Parameters
-    ----------
-    clusterer : str or callable
-        A name in `CLUSTERERS`, or ``clusterer(x, k, seed=seed, **options) -> labels``.
-    x : array-like, shape (seeds, n, d) or (n, d)
-        One space per seed, such as the latents of an ensemble, or one for all, where seeds differ in their starts; a
-        clusterer without starts then runs once.
-    k : int
-        Number of clusters.
-    seeds : sequence of int
-    **options
-        For the clusterer.
-
-    Returns
-    -------
-    array of int, shape (seeds, n)
-
-    Raises
-    ------
-    ParameterError
-        If the name is unknown, there is no seed, or `x` does not hold one space per seed.
-
-    Examples
-    --------
-    >>> from vae_lib import cluster
-    >>> x = [[0.0], [0.1], [5.0], [5.1]]
-    >>> cluster.per_seed("kmeans", x, 2, seeds=range(3)).shape
-    (3, 4)
-    >>> cluster.per_seed("agglomerative", x, 2, seeds=range(3))  # no starts, so all seeds are one run
-    array([[0, 0, 1, 1],
-           [0, 0, 1, 1],
-           [0, 0, 1, 1]])
-    """
-    clusterer = _clusterer(clusterer)
-    seeds = list(seeds)
-    if not seeds:
-        raise ParameterError("seeds must hold at least one seed, got none")
-    if np.ndim(x) == 3:
-        if len(x) != len(seeds):
-            raise ParameterError(f"x must hold one space per seed ({len(seeds)}), got {len(x)}")
-        return np.stack([clusterer(points, k, seed=seed, **options) for points, seed in zip(x, seeds, strict=True)])
-    if not clusterer.takes_seed:
-        return np.tile(clusterer(x, k, seed=seeds[0], **options), (len(seeds), 1))
-    return np.stack([clusterer(x, k, seed=seed, **options) for seed in seeds])
-
-
-def kmeans_per_seed(x: np.ndarray, k: int, *, seeds: Sequence[int], n_init: int = 10) -> np.ndarray:
-    """Run `kmeans` once per seed, shape (seeds, n): `per_seed` for the clusterer that is used most."""
-    return per_seed("kmeans", x, k, seeds=seeds, n_init=n_init)
 
 
 def co_association(clusterings: np.ndarray) -> np.ndarray:
@@ -495,18 +237,11 @@ def co_association(clusterings: np.ndarray) -> np.ndarray:
     array of float, shape (n, n)
         From 0 to 1; symmetric, 1 on the diagonal.
 
-    Raises
-    ------
-    ParameterError
-        If `clusterings` is not a table of whole numbers from −1 up.
-
     Examples
     --------
     >>> from vae_lib import cluster
-    >>> cluster.co_association([[0, 0, 1], [0, 1, 1]])
-    array([[1. , 0.5, 0. ],
-           [0.5, 1. , 0.5],
-           [0. , 0.5, 1. ]])
+    >>> cluster.co_association([[0, 0, 1], [0, 1, 1]])[0]
+    array([1. , 0.5, 0. ])
     """
     clusterings = _clusterings(clusterings)
     members = np.hstack([labels[:, None] == np.unique(labels[labels >= 0]) for labels in clusterings])
@@ -536,11 +271,6 @@ def consensus(clusterings: np.ndarray, k: int, *, seed: int, method: str = "spec
     array of int, shape (n,)
         From 0 to k − 1.
 
-    Raises
-    ------
-    ParameterError
-        If `clusterings` is not a table of whole numbers from −1 up, `k` is out of range or `method` is unknown.
-
     Examples
     --------
     Three clusterings, each with a mistake of its own:
@@ -551,34 +281,19 @@ def consensus(clusterings: np.ndarray, k: int, *, seed: int, method: str = "spec
     1.0
     """
     checks.one_of(method, "method", CONSENSUS)
-    checks.count(seed, "seed", low=0)
     affinity = co_association(clusterings)
     checks.count(k, "k", low=2, high=len(affinity) - 1)
-    if method == "spectral":
-        return _cut(affinity, k, seed)
-    return AgglomerativeClustering(k, metric="precomputed", linkage="average").fit_predict(1 - affinity)
+    if method == "average":
+        return AgglomerativeClustering(k, metric="precomputed", linkage="average").fit_predict(1 - affinity)
+    return SpectralClustering(k, affinity="precomputed", random_state=seed).fit_predict(_tied(affinity))
 
 
 def stability(clusterings: np.ndarray) -> float:
-    """Mean adjusted Rand index between all pairs of clusterings of the same tracks.
+    """Mean adjusted Rand index between all pairs of clusterings of the same tracks, shape (m, n), m at least 2.
 
-    Clusterings from several seeds, starts or trainings that agree have found something that does not hang on chance;
-    whether it is what a listener would call a genre, no label-free criterion can tell.
-
-    Parameters
-    ----------
-    clusterings : array-like of int, shape (m, n)
-        At least two. A track of noise, label −1, counts as a cluster of its own.
-
-    Returns
-    -------
-    float
-        1 if all are the same partition, about 0 if they have no more in common than chance.
-
-    Raises
-    ------
-    ParameterError
-        If `clusterings` is not a table of whole numbers from −1 up with at least two rows.
+    1 if all are the same partition, about 0 if they have no more in common than chance. Clusterings from several seeds
+    that agree have found something that does not hang on chance; whether it is what a listener would call a genre, no
+    label-free criterion can tell. A track of noise, label −1, counts as a cluster of its own.
 
     Examples
     --------
@@ -594,13 +309,11 @@ def stability(clusterings: np.ndarray) -> float:
 
 def _clusterings(values: np.ndarray) -> np.ndarray:
     array = np.asarray(values)
-    if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.integer):
+    if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.integer) or array.min() < -1:
         raise ParameterError(
-            "clusterings must be a non-empty table of whole numbers (clusterings, tracks), "
-            f"got {array.dtype} of shape {array.shape}"
+            "clusterings must be a non-empty table (clusterings, tracks) of whole numbers, -1 (noise) or clusters from "
+            f"0 up, got {array.dtype} of shape {array.shape}"
         )
-    if array.min() < -1:
-        raise ParameterError(f"clusterings must be -1 (noise) or clusters from 0 up, got {array.min()}")
     return array
 
 
@@ -608,8 +321,8 @@ def k_scores(
     x: np.ndarray,
     candidates: Sequence[int],
     *,
-    clusterer: str | Callable[..., np.ndarray] = "kmeans",
-    seeds: Sequence[int] = range(10),
+    clusterer: str = "kmeans",
+    seeds: int | Sequence[int] = 10,
     share: float = 0.8,
     **options: object,
 ) -> list[dict[str, float]]:
@@ -624,27 +337,19 @@ def k_scores(
     x : array-like, shape (n, d)
     candidates : sequence of int
         Values of k.
-    clusterer : str or callable
-        As in `per_seed`; one that takes k.
-    seeds : sequence of int
+    clusterer : str
+        One of `CLUSTERERS` that takes k; `options` are its own.
+    seeds : int or sequence of int
         Of the subsamples and of the clusterer's starts; at least two.
     share : float
         Of the tracks in a subsample; above 0.5, so that any two have tracks in common.
-    **options
-        For the clusterer.
 
     Returns
     -------
     list of dict
-        One row per candidate, in their order: `k`; `stability`, the mean adjusted Rand index between two subsamples
-        on their common tracks; `silhouette`, the mean over subsamples, NaN if one of them became a single cluster; for
-        the clusterer "gmm" also `bic` of the mixture of all tracks, for which lower is better (Schwarz 1978).
-
-    Raises
-    ------
-    ParameterError
-        If `x` is not finite, a candidate is no number of clusters, the clusterer takes no k, there are fewer than two
-        seeds or `share` is out of range.
+        One row per candidate: `k`; `stability`, the mean adjusted Rand index between two subsamples on their common
+        tracks; `silhouette`, the mean over subsamples, NaN if one of them became a single cluster; for "gmm" also `bic`
+        of the mixture of all tracks, for which lower is better (Schwarz 1978).
 
     Examples
     --------
@@ -653,26 +358,23 @@ def k_scores(
     >>> import numpy as np
     >>> from vae_lib import cluster
     >>> x = np.random.default_rng(0).normal(size=(60, 2)) + 20 * np.repeat(np.eye(3, 2), 20, axis=0)
-    >>> rows = cluster.k_scores(x, [2, 3, 4], seeds=range(4))
+    >>> rows = cluster.k_scores(x, [2, 3, 4], seeds=4)
     >>> max(rows, key=lambda row: row["stability"])["k"], max(rows, key=lambda row: row["silhouette"])["k"]
     (3, 3)
     """
     x = checks.matrix(x, "x")
-    chosen = _clusterer(clusterer)
-    if not chosen.takes_k:
-        raise ParameterError(f"clusterer must be one that takes k, got {clusterer!r}")
+    checks.one_of(clusterer, "clusterer", [name for name, of in CLUSTERERS.items() if of.takes_k])
     checks.in_range(share, "share", low=0.5, high=1, open_low=True)
-    seeds = list(seeds)
+    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
     if len(seeds) < 2:
         raise ParameterError(f"seeds must hold at least two seeds to compare, got {len(seeds)}")
-    size = round(share * len(x))
-    samples = [np.random.default_rng(seed).permutation(len(x))[:size] for seed in seeds]
+    samples = [np.random.default_rng(seed).permutation(len(x))[: round(share * len(x))] for seed in seeds]
     rows = []
     for k in candidates:
         clusterings = np.full((len(seeds), len(x)), -1)  # −1: left out
         silhouettes = np.full(len(seeds), np.nan)
         for place, (sample, seed) in enumerate(zip(samples, seeds, strict=True)):
-            labels = clusterings[place, sample] = chosen(x[sample], k, seed=seed, **options)
+            labels = clusterings[place, sample] = fit_predict(clusterer, x[sample], k, seed=seed, **options)
             if len(np.unique(labels)) > 1:
                 silhouettes[place] = metrics.silhouette(x[sample], labels)
         agreements = [
@@ -680,18 +382,13 @@ def k_scores(
         ]
         row = {"k": k, "stability": float(np.mean(agreements)), "silhouette": float(np.mean(silhouettes))}
         if clusterer == "gmm":
-            row["bic"] = float(_mixture(x, k, seeds[0], **options).bic(x))
+            row["bic"] = float(_estimator("gmm", x, k, seeds[0], options).fit(x).bic(x))
         rows.append(row)
     return rows
 
 
 def pca(x: np.ndarray, components: int) -> np.ndarray:
     """Project on the leading principal components, shape (n, components).
-
-    Raises
-    ------
-    ParameterError
-        If `components` is not from 1 to the smaller side of `x`.
 
     Examples
     --------
@@ -705,32 +402,21 @@ def pca(x: np.ndarray, components: int) -> np.ndarray:
 
 
 def project(x: np.ndarray, *, method: str, seed: int, neighbours: int = 15) -> np.ndarray:
-    """Lay the rows out in the plane, for looking at; distances between far groups mean little.
+    """Lay the rows out in the plane, shape (n, 2), for looking at; distances between far groups mean little.
 
     Parameters
     ----------
     x : array-like, shape (n, d)
     method : {"tsne", "umap"}
         van der Maaten & Hinton (2008), McInnes et al. (2018).
-    seed : int
     neighbours : int
         Neighbourhood size: `n_neighbors` of UMAP, twice the perplexity of t-SNE.
-
-    Returns
-    -------
-    array of float, shape (n, 2)
-
-    Raises
-    ------
-    ParameterError
-        If `method` is unknown or there are not more rows than `neighbours`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from vae_lib import cluster
-    >>> x = np.random.default_rng(0).normal(size=(20, 5))
-    >>> cluster.project(x, method="tsne", seed=0, neighbours=6).shape
+    >>> cluster.project(np.eye(20), method="tsne", seed=0, neighbours=6).shape
     (20, 2)
     """
     checks.one_of(method, "method", PROJECTIONS)

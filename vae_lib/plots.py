@@ -440,7 +440,7 @@ def importance(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
     Parameters
     ----------
     table : pandas.DataFrame
-        A row per latent, a column per factor; a column sums to 1, as from ``disentangle.dci``.
+        A row per latent, a column per factor; a column sums to 1, as from ``metrics.dci``.
     ax : Axes
     title : str
     """

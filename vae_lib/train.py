@@ -1,81 +1,118 @@
-"""Training: all seeds of a recipe at once, repeatable, each seed independent of its company."""
+"""Training: one seed in a plain loop, many seeds side by side in processes; what is trained can be kept and used."""
 
+import copy
+import functools
+import hashlib
 import json
+import math
 import os
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import joblib
 import numpy as np
 import pandas as pd
+import safetensors
+import safetensors.torch
 import torch
-from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from vae_lib import checkpoint as checkpoints
-from vae_lib import checks, elbo, inputs, models, networks
+from vae_lib import checks, models, store
 from vae_lib.checks import ParameterError
-from vae_lib.inputs import Inputs, Scaling
-from vae_lib.models import RECIPES, VAE, Output
+from vae_lib.models import RECIPES, VAE, elbo, inputs
+from vae_lib.models.inputs import Inputs, Scaling
 
-STREAMS = ("init", "batches", "noise", "held_out", "validation")
-"""What is random in training; each has generators of its own, so that changing one leaves the others as they were."""
+Arrays = np.ndarray | Mapping[str, np.ndarray]
 
-CHECKPOINT_SECONDS = 20.0
-"""A checkpoint is written when the last one is older than this, and at the end."""
+STREAMS = ("init", "batches", "noise", "held_out", "validation", "bound")
+"""What is random; each has a stream of its own, so that changing one leaves the others as they were."""
 
-MEASURED_TRACKS = 256
-"""Active units are counted along the way on at most so many tracks, evenly spaced over the corpus."""
+CACHE = Path(__file__).resolve().parents[1] / "_build" / "cache" / "fits"
+"""Where `fit_seeds` keeps what it has trained."""
+
+LATENTS = "latents"  # beside the weights in a file
+
+LOCK = threading.RLock()
+"""Torch has one generator and one number of threads for the whole process."""
+
+BATCH = 512
+"""Tracks that a trained model is given at a time."""
+
+
+REMEDY = "lower learning_rate or check the scale of the input"
 
 
 class DivergenceError(ArithmeticError):
-    """The loss of a seed is no longer finite."""
+    """A training whose numbers are no longer finite."""
 
 
-class Fit(NamedTuple):
-    """A trained ensemble, with all that is needed to use it on other songs.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Fit:
+    """A trained model, with all that is needed to use it on other songs."""
 
-    Attributes
-    ----------
-    model : VAE
-        One member per seed, in the order of `seeds`.
-    history : pandas.DataFrame
-        One row per epoch and seed: `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track,
-        averaged over the epoch's batches), `active_units` at its end, and `validation_loss`: the loss of the held-out
-        tracks with the full weight of the KL divergence, the negative ELBO for β = 1; NaN if none are held out.
-    seeds : tuple of int
-    recipe : str
-    settings : dict
-        Everything else that it was trained with.
-    scaling : dict of modality to Scaling
-    categories : tuple of str
-        The labels that a conditional model is told; empty for others.
-    seconds : float
-        What the training took.
+    recipe: str
+    seed: int
+    settings: dict[str, object]
+    """What it was trained with; options of the architecture are ``settings["architecture"]``."""
+    model: VAE = field(repr=False)
+    """In evaluation mode."""
+    history: pd.DataFrame = field(repr=False)
+    """One row per epoch: `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track, averaged over the
+    epoch's batches), and `validation_loss`: the loss of the held-out tracks with the full weight of the KL divergence,
+    the negative ELBO for β = 1; NaN if none are held out."""
+    latents: np.ndarray = field(repr=False)
+    """Posterior means of the tracks it was trained on, the held-out ones among them, shape (n, latent)."""
+    held_out: np.ndarray = field(repr=False)
+    """Rows of these."""
+    shapes: dict[str, tuple[int, ...]]
+    scaling: dict[str, Scaling] = field(repr=False)
+    categories: tuple[str, ...]
+    """The labels that a conditional model is told; empty for others."""
+    data: str = field(repr=False)
+    """Hash of the arrays and labels it was trained on."""
+    seconds: float
+    """What the training took."""
+
+
+class Fits(Sequence[Fit]):
+    """One recipe trained from several seeds: a sequence of `Fit`, in the order of the seeds.
+
+    Beside `recipe`, `settings` and `seeds` it has their `latents`, shape (seeds, n, latent), the `history` of them all,
+    and the `seconds` that they took one after the other.
     """
 
-    model: VAE
-    history: pd.DataFrame
-    seeds: tuple[int, ...]
-    recipe: str
-    settings: dict[str, object]
-    scaling: dict[str, Scaling]
-    categories: tuple[str, ...]
-    seconds: float
+    def __init__(self, fits: Sequence[Fit]) -> None:
+        self._fits = tuple(fits)
+        self.recipe, self.settings = self._fits[0].recipe, self._fits[0].settings
+        self.seeds = tuple(fit.seed for fit in fits)
+        self.latents = np.stack([fit.latents for fit in fits])
+        self.history = pd.concat([fit.history for fit in fits], ignore_index=True)
+        self.seconds = sum(fit.seconds for fit in fits)
+
+    def __getitem__(self, place: int | slice) -> "Fit | Fits":
+        """Fit at a place (not: of a seed), or those of a slice."""
+        return Fits(self._fits[place]) if isinstance(place, slice) else self._fits[place]
+
+    def __len__(self) -> int:
+        """Number of seeds."""
+        return len(self._fits)
 
 
 def fit(
     recipe: str,
-    arrays: Mapping[str, np.ndarray],
+    arrays: Arrays,
     *,
-    seeds: Sequence[int],
+    seed: int,
     epochs: int,
     condition: Sequence[object] | None = None,
     batch_size: int = 32,
     learning_rate: float = 1e-3,
+    weight_decay: float = 0.0,
     beta: float | None = None,
     warmup: int = 0,
     free_bits: float = 0.0,
@@ -83,33 +120,31 @@ def fit(
     patience: int | None = None,
     pretrain_epochs: int = 50,
     device: str = "auto",
-    checkpoint: Path | str | None = None,
-    about: Mapping[str, object] | None = None,
-    progress: bool = True,
+    progress: bool = False,
     **architecture: object,
 ) -> Fit:
-    """Train every seed of `recipe` in one go with Adam.
+    """Train one seed of `recipe`, on one thread: bitwise the same whenever and beside whatever it runs.
 
-    A seed gets its own weights, batches, noise and held-out tracks, so that it comes out the same in any company (up
-    to the rounding of batched products), and bitwise the same in the same company on one thread.
+    Layers draw from torch's own generator, which is put back afterwards; several in threads wait for each other.
 
     Parameters
     ----------
     recipe : str
         A name in `models.RECIPES`.
-    arrays : mapping of modality to array, shape (n, d) or (n, height, width)
-        Rows aligned; a row of NaN is a missing one. Modalities with a Gaussian term are standardised here, per column
-        or per band, over all tracks given; those with a cosine term are divided by their length.
-    seeds : sequence of int
-        Distinct, at least 0.
+    arrays : array or mapping of modality to array, shape (n, d) or (n, height, width)
+        Rows aligned; a row of NaN is a missing one; a single array is the modality "audio". Modalities with a Gaussian
+        term are standardised here, per column or per band, over all tracks given; those with a cosine term are divided
+        by their length.
+    seed : int
+        At least 0. Weights, batches, noise and held-out tracks follow from it.
     epochs : int
-        Passes over the corpus, at most; 0 gives the network as it starts, untrained, and writes no checkpoint.
+        Passes over the corpus, at most; 0 gives the network as it starts.
     condition : sequence, shape (n,), optional
         The label that a conditional recipe is told, such as the language.
     batch_size : int
         Tracks per step; the last batch of an epoch holds what is left.
-    learning_rate : float
-        Step size of Adam.
+    learning_rate, weight_decay : float
+        Of AdamW (Loshchilov & Hutter 2019); without decay that is Adam.
     beta : float, optional
         Weight of the KL divergence, at least 0; the recipe's own by default.
     warmup : int
@@ -117,32 +152,22 @@ def fit(
     free_bits : float
         Nats per latent that are free of it, at least 0.
     validation : float
-        Share of the tracks held out, each seed its own, from 0 to 0.5: they give the validation loss.
+        Share of the tracks held out, from 0 to 0.5: they give the validation loss.
     patience : int, optional
-        Stop a seed when its validation loss has not improved for so many epochs, and keep its best epoch's weights.
+        Stop when the validation loss has not improved for so many epochs, and keep the best epoch's weights.
     pretrain_epochs : int
         For a mixture prior: epochs of the autoencoder it starts from.
     device : {"auto", "cpu", "cuda"}
-        "auto" takes the GPU if there is one. Random numbers are the same on both.
-    checkpoint : path, optional
-        Folder to keep the training in. If it holds one of the same recipe, settings and data, that one goes on from
-        where it was, and ends as if it had never been interrupted; more epochs than before are allowed.
-    about : mapping, optional
-        Facts to keep in the checkpoint, such as the hash of the corpus; what JSON can hold.
+        "auto" takes the GPU if there is one.
     progress : bool
         Whether to show a progress line on standard error.
     **architecture
         Options of `models.compose`, such as `latent_dim`, `hidden` and `dropout`.
 
-    Returns
-    -------
-    Fit
-
     Raises
     ------
     ParameterError
-        If an argument is out of range, arrays are not aligned or not finite, the recipe needs what is not there, or
-        the checkpoint is of another training.
+        If an argument is out of range, arrays are not aligned or not finite, or the recipe needs what is not there.
     DivergenceError
         If a loss becomes NaN or infinite; the message names the seed and the epoch.
 
@@ -151,18 +176,19 @@ def fit(
     >>> import numpy as np
     >>> from vae_lib import train
     >>> x = np.random.default_rng(0).normal(size=(40, 6))
-    >>> fit = train.fit("vae", {"audio": x}, seeds=[0, 1], epochs=3, latent_dim=2, hidden=[8], progress=False)
+    >>> fit = train.fit("vae", x, seed=0, epochs=3, latent_dim=2, hidden=[8])
     >>> fit.history.columns.tolist()
-    ['epoch', 'seed', 'loss', 'reconstruction', 'kl', 'active_units', 'validation_loss']
-    >>> train.embed(fit, {"audio": x}).shape
-    (2, 40, 2)
+    ['epoch', 'seed', 'loss', 'reconstruction', 'kl', 'validation_loss']
+    >>> train.embed(fit, x).shape
+    (40, 2)
     """
+    started = time.perf_counter()
     plan = RECIPES[checks.one_of(recipe, "recipe", RECIPES)]
-    for option in architecture:
-        checks.one_of(option, "option of the architecture", models.OPTIONS)
     settings = {
+        "epochs": checks.count(epochs, "epochs", low=0),
         "batch_size": checks.count(batch_size, "batch_size"),
         "learning_rate": checks.in_range(learning_rate, "learning_rate", low=0.0, open_low=True),
+        "weight_decay": checks.in_range(weight_decay, "weight_decay", low=0.0),
         "beta": checks.in_range(plan.beta if beta is None else beta, "beta", low=0.0),
         "warmup": checks.count(warmup, "warmup", low=0),
         "free_bits": checks.in_range(free_bits, "free_bits", low=0.0),
@@ -171,535 +197,467 @@ def fit(
         "pretrain_epochs": checks.count(pretrain_epochs, "pretrain_epochs"),
         "architecture": {**plan.defaults, **architecture},
     }
-    checks.count(epochs, "epochs", low=0)
-    try:
-        about = _as_read(dict(about or {}))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise ParameterError(f"about must hold what JSON can, got {about!r}: {error}") from None
-    seeds = tuple(checks.counts(seeds, "seeds", low=0))
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ParameterError(f"seeds must be distinct and at least one, got {list(seeds)}")
+    seed, place = checks.count(seed, "seed", low=0), _device(device)
     if patience is not None and not validation:
         raise ParameterError("validation must be above 0 where patience is given: held-out tracks decide when to stop")
-    arrays = inputs.check(arrays)
-    shapes = {name: array.shape[1:] for name, array in arrays.items()}
-    categories = () if condition is None else tuple(sorted(set(inputs.known(condition))))
+    tables, labels = inputs.check(arrays), inputs.labels(condition)
+    shapes, categories = {name: table.shape[1:] for name, table in tables.items()}, tuple(sorted(set(labels)))
     _check_needs(recipe, shapes, categories)
 
-    model = models.compose(shapes, members=len(seeds), categories=len(categories), **settings["architecture"])
-    scaling = inputs.scalings(arrays, model.errors)
-    data = inputs.prepare(arrays, scaling, condition=condition, categories=categories)
-    if model.prior is not None:
-        if model.prior.mean.shape[1] > len(data):
-            raise ParameterError(
-                f"components must be at most the {len(data)} tracks of arrays, got {model.prior.mean.shape[1]}"
-            )
-        if data.present:
-            raise ParameterError(f"arrays must be complete for recipe {recipe!r}: it starts from an autoencoder")
-    _check_complete(model, data)
-    empty = Fit(model, pd.DataFrame(), seeds, recipe, settings, scaling, categories, 0.0)
-    training = _Training(empty, data, _device(device), {"about": about, "data": data.hash})
-    if checkpoint is not None and checkpoints.exists(checkpoint):
-        training.resume(checkpoint, epochs=epochs)
-    else:
-        networks.initialise(model, _generators(seeds, "init"))
+    with _one_thread():
+        with _drawing(seed, "init", place):
+            model = models.compose(shapes, categories=len(categories), **settings["architecture"])
+        scaling = inputs.scalings(tables, model.errors)
+        n = len(next(iter(tables.values())))
+        data = inputs.prepare(tables, scaling, inputs.indicators(labels, categories, n=n))
+        _check_complete(model, data)
+        order = torch.randperm(n, generator=_generator(seed, "held_out"))
+        held_out = order[: max(round(validation * n), 1) if validation else 0]
+        if len(held_out) == n:
+            raise ParameterError(f"arrays must have more than one track where some are held out, got {n}")
         if model.prior is not None:
-            plain = {name: value for name, value in architecture.items() if name != "components"}
-            options = {key: settings[key] for key in ("batch_size", "learning_rate", "validation")} | plain
-            options |= {"seeds": seeds, "epochs": pretrain_epochs, "device": device, "progress": progress}
-            _start_from(fit("ae", arrays, condition=condition, **options), arrays, condition, model)
-    training.run(epochs, checkpoint=checkpoint, progress=progress)
-    return training.result()
+            shared = {key: settings[key] for key in ("batch_size", "learning_rate", "weight_decay", "validation")}
+            shared |= {"seed": seed, "condition": condition, "device": device, "progress": progress}
+            _start_from(fit("ae", tables, epochs=pretrain_epochs, **shared, **architecture | {"components": 0}), model)
+        model, data = model.to(place), data.to(place)
+        seen, unseen = data.rows(order[len(held_out) :]), data.rows(held_out)
+        with _drawing(seed, "noise", place):
+            history = _loop(model, seen, unseen, seed, settings, title=recipe if progress else "")
+        latents = _means(model, data)
+    if not np.isfinite(latents).all():
+        raise DivergenceError(f"the latents of seed {seed} are not finite after epoch {len(history)}: {REMEDY}")
+    return Fit(
+        recipe=recipe,
+        seed=seed,
+        settings=json.loads(_json(settings)),
+        model=model.requires_grad_(False),
+        history=_table(history),
+        latents=latents,
+        held_out=np.sort(held_out.numpy()),
+        shapes=shapes,
+        scaling=scaling,
+        categories=categories,
+        data=_hash(tables, labels),
+        seconds=time.perf_counter() - started,
+    )
 
 
-class _Training:
-    """The state of a training between two epochs."""
-
-    def __init__(self, start: Fit, data: Inputs, device: torch.device, facts: Mapping[str, object]) -> None:
-        self.start, self.seeds, self.settings = start, start.seeds, start.settings
-        self.model, self.data = start.model.to(device), data.to(device)
-        self.facts = _facts(start, {name: tuple(values.shape[1:]) for name, values in data.tensors.items()}) | facts
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.settings["learning_rate"], fused=True)
-        self.epoch, self.seconds = 0, 0.0
-        self.history: list[np.ndarray] = []
-        held_out = round(self.settings["validation"] * len(data))
-        if self.settings["validation"]:
-            held_out = max(held_out, 1)
-        if held_out == len(data):
-            raise ParameterError(f"arrays must have more than one track where some are held out, got {len(data)}")
-        order = torch.stack([torch.randperm(len(data), generator=g) for g in _generators(self.seeds, "held_out")])
-        self.held_out, self.rows = order[:, :held_out], order[:, held_out:]
-        self.running = np.ones(len(self.seeds), dtype=bool)
-        self.best_loss = np.full(len(self.seeds), np.inf)
-        self.best_epoch = np.zeros(len(self.seeds), dtype=int)
-        self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
-
-    def run(self, epochs: int, *, checkpoint: Path | str | None, progress: bool) -> None:
-        """Train up to epoch `epochs`, or until every seed has stopped."""
-        if not self.epoch:
-            self.best = {name: weight.detach().clone() for name, weight in self.model.named_parameters()}
-        if self.epoch >= epochs or not self.running.any():
-            return
-        line = tqdm(
-            total=epochs, initial=self.epoch, desc=self.start.recipe, unit="epoch", leave=False, disable=not progress
-        )
-        started = saved = time.monotonic()
-        before = self.seconds
-        with line:
-            while self.epoch < epochs and self.running.any():
-                self.epoch += 1
-                self._measure(self._pass())
-                line.update()
-                self.seconds = before + time.monotonic() - started
-                last = self.epoch == epochs or not self.running.any()
-                if checkpoint is not None and (last or time.monotonic() - saved >= CHECKPOINT_SECONDS):
-                    self._write(checkpoint, finished=last)
-                    saved = time.monotonic()
-
-    def result(self) -> Fit:
-        """Give the trained ensemble; where seeds may stop early, each with the weights of its best epoch."""
-        if self.settings["patience"]:
+def _loop(
+    model: VAE, seen: Inputs, unseen: Inputs, seed: int, settings: Mapping[str, object], *, title: str
+) -> list[list[float]]:
+    """Train on the tracks that are seen, watch the loss of those that are not, and give the history."""
+    rate, decay, patience = settings["learning_rate"], settings["weight_decay"], settings["patience"]
+    variances = [decoder.log_var for decoder in model.decoders.values() if decoder.log_var is not None]
+    weights = [weight for weight in model.parameters() if all(weight is not variance for variance in variances)]
+    # A variance has further to go than a weight: at the rate of weights it would lag behind the errors.
+    groups = [{"params": weights, "weight_decay": decay}, {"params": variances, "lr": 10 * rate, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=rate, fused=True)
+    batches = _generator(seed, "batches")
+    noise = torch.randn(len(unseen), model.latent_dim, generator=_generator(seed, "validation")).to(_device_of(model))
+    history, best, best_loss, best_epoch = [], None, math.inf, 0
+    for epoch in tqdm(range(1, settings["epochs"] + 1), title, unit="epoch", leave=False, disable=not title):
+        beta = settings["beta"] * min(1.0, epoch / max(settings["warmup"], 1))
+        sums = torch.zeros(3, device=noise.device)
+        model.train()
+        shuffled = seen.rows(torch.randperm(len(seen), generator=batches))
+        for batch in shuffled.batches(settings["batch_size"]):
+            terms = _loss(model, batch, beta=beta, free_bits=settings["free_bits"])
+            optimiser.zero_grad()
+            terms.loss.backward()
+            optimiser.step()
+            sums += len(batch) * torch.stack(terms).detach()
+        means = (sums / len(seen)).tolist()
+        if not math.isfinite(means[0]):
+            raise DivergenceError(f"the loss of seed {seed} is {means[0]} in epoch {epoch}: {REMEDY}")
+        model.eval()
+        loss = math.nan
+        if len(unseen):
             with torch.no_grad():
-                for name, weight in self.model.named_parameters():
-                    weight.copy_(self.best[name])
-        return self.start._replace(
-            model=self.model.requires_grad_(False), history=_table(self.history), seconds=self.seconds
-        )
-
-    def _beta(self) -> float:
-        rise = min(1.0, self.epoch / self.settings["warmup"]) if self.settings["warmup"] else 1.0
-        return self.settings["beta"] * rise
-
-    def _pass(self) -> np.ndarray:
-        """Train for one epoch and give the mean terms of each seed, shape (terms, members)."""
-        noise = _generators(self.seeds, "noise", self.epoch)
-        batches = _generators(self.seeds, "batches", self.epoch)
-        n = self.rows.shape[1]
-        order = self.rows.gather(1, torch.stack([torch.randperm(n, generator=generator) for generator in batches]))
-        sums = torch.zeros(len(elbo.Terms._fields), len(self.seeds), device=_device_of(self.model))
-        weight = self._beta()
-        for index in order.split(self.settings["batch_size"], dim=1):
-            batch = self.data.rows(index)
-            output = self.model(batch.tensors, noise, context=batch.context, present=batch.present)
-            terms = _terms(self.model, batch, output, beta=weight, free_bits=self.settings["free_bits"])
-            self.optimiser.zero_grad()
-            terms.loss.sum().backward()  # members share no weight, so the gradient of the sum is each one's own
-            self.optimiser.step()
-            sums += torch.stack(terms).detach() * index.shape[1]
-        return (sums / n).cpu().numpy()
-
-    def _measure(self, means: np.ndarray) -> None:
-        """Add the epoch to the history, refuse what is not finite, and stop the seeds that no longer improve."""
-        few = torch.linspace(0, len(self.data) - 1, min(len(self.data), MEASURED_TRACKS)).long()
-        latents = _encode(self.model, self.data.rows(few.expand(len(self.seeds), -1))).mean
-        active = elbo.active_units(latents)
-        held_out = np.full(len(self.seeds), np.nan)
-        if self.held_out.shape[1]:
-            batch = self.data.rows(self.held_out)
-            output = _sampled(self.model, batch, self.seeds)
-            held_out = _terms(self.model, batch, output, beta=self.settings["beta"]).loss.cpu().numpy()
-        columns = [np.full(len(self.seeds), self.epoch), self.seeds, *means, active.cpu().numpy(), held_out]
-        self.history.append(np.stack(columns, axis=1, dtype=float)[self.running])
-        finite = latents.isfinite().all(dim=2).all(dim=1).cpu().numpy()
-        diverged = self.running & ~(np.isfinite(means[0]) & finite)
-        if diverged.any():
-            what = f"loss of seed {self.seeds[diverged.argmax()]} is {means[0][diverged][0]}"
-            if np.isfinite(means[0][diverged][0]):
-                what = f"latents of seed {self.seeds[diverged.argmax()]} are no longer finite"
-            raise DivergenceError(
-                f"the {what} in epoch {self.epoch}: "
-                f"lower learning_rate (now {self.settings['learning_rate']:g}) or check the scale of the input"
-            )
-        if self.settings["patience"]:
+                loss = _loss(model, unseen, beta=settings["beta"], noise=noise).loss.item()
+        history.append([epoch, seed, *means, loss])
+        if patience:
             # While the weight of the divergence still rises, the last epoch is the one to keep.
-            rising = self.epoch <= max(self.settings["warmup"], 1)
-            better = self.running & ((held_out < self.best_loss) | rising)
-            self.best_loss[better], self.best_epoch[better] = held_out[better], self.epoch
-            self.best_loss[~np.isfinite(self.best_loss)] = np.inf
-            if better.any():
-                members = torch.from_numpy(np.flatnonzero(better))
-                for name, weight in self.model.named_parameters():
-                    self.best[name][members] = weight.detach()[members]
-            self.running &= self.epoch - self.best_epoch < self.settings["patience"]
-
-    def _write(self, folder: Path | str, *, finished: bool) -> None:
-        tensors = {f"best/{name}": weight for name, weight in self.best.items()}
-        for name, weight in self.model.named_parameters():
-            tensors[f"model/{name}"] = weight
-            for key, value in self.optimiser.state[weight].items():
-                tensors[f"adam/{key}/{name}"] = value
-        for name, scaling in self.start.scaling.items():
-            tensors |= {f"scaling/{key}/{name}": torch.from_numpy(v) for key, v in scaling._asdict().items()}
-        tensors["history"] = torch.from_numpy(np.concatenate(self.history))
-        for key in ("running", "best_loss", "best_epoch"):
-            tensors[key] = torch.from_numpy(getattr(self, key))
-        progress = {"epoch": self.epoch, "seconds": round(self.seconds, 2), "finished": bool(finished)}
-        checkpoints.write(folder, self.facts | progress, tensors)
-
-    def resume(self, folder: Path | str, *, epochs: int) -> None:
-        """Take up the state that a checkpoint of the same training holds."""
-        facts, tensors = checkpoints.read(folder)
-        for key in ("recipe", "settings", "seeds", "shapes", "categories", "data"):
-            if facts.get(key) != self.facts[key]:
-                raise ParameterError(
-                    f"checkpoint {folder} is of another training: {_difference(key, facts.get(key), self.facts[key])}; "
-                    f"give another folder or delete it"
-                )
-        if facts["epoch"] > epochs:
-            raise ParameterError(f"epochs must be at least {facts['epoch']}, which {folder} has had, got {epochs}")
-        with torch.no_grad():
-            for name, weight in self.model.named_parameters():
-                weight.copy_(tensors[f"model/{name}"])
-                self.best[name] = tensors[f"best/{name}"].to(weight.device)
-                state = {key: tensors[f"adam/{key}/{name}"] for key in ("step", "exp_avg", "exp_avg_sq")}
-                self.optimiser.state[weight] = {key: value.to(weight.device) for key, value in state.items()}
-        self.history = [tensors["history"].numpy()]
-        for key in ("running", "best_loss", "best_epoch"):
-            setattr(self, key, tensors[key].numpy())
-        self.epoch, self.seconds = facts["epoch"], facts["seconds"]
+            if loss < best_loss or epoch <= max(settings["warmup"], 1):
+                best, best_epoch = copy.deepcopy(model.state_dict()), epoch
+                best_loss = loss if math.isfinite(loss) else math.inf
+            if epoch - best_epoch == patience:
+                break
+    if best is not None:
+        model.load_state_dict(best)
+    model.eval()
+    return history
 
 
-def load(folder: Path | str) -> Fit:
-    """Load a training that ran to its end with `checkpoint`.
+def _loss(
+    model: VAE, batch: Inputs, *, beta: float, free_bits: float = 0.0, noise: torch.Tensor | None = None
+) -> elbo.Terms:
+    output = model(batch, noise)
+    error = model.error(output.reconstructions, batch)
+    return elbo.objective(error, output.divergence, beta=beta, free_bits=free_bits)
+
+
+def _start_from(autoencoder: Fit, model: VAE) -> None:
+    """Take over an autoencoder's weights, and fit the components of the prior to its codes."""
+    from sklearn.mixture import GaussianMixture
+
+    options = {"covariance_type": "diag", "n_init": 3, "reg_covar": elbo.ACTIVE_VARIANCE}
+    mixture = GaussianMixture(len(model.prior.mean), random_state=autoencoder.seed, **options)
+    with threadpool_limits(1):
+        mixture.fit(autoencoder.latents)
+    values = {"logits": np.log(mixture.weights_), "mean": mixture.means_, "log_var": np.log(mixture.covariances_)}
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, weight in autoencoder.model.named_parameters():
+            weights[name][: len(weight)] = weight  # a head that also gives variances keeps those as they are
+        for name, value in values.items():
+            weights[f"prior.{name}"].copy_(torch.from_numpy(value))
+
+
+def fit_seeds(
+    recipe: str,
+    arrays: Arrays,
+    *,
+    seeds: int | Sequence[int],
+    workers: int | None = None,
+    cache: bool | Path | str = True,
+    progress: bool = True,
+    **options: object,
+) -> Fits:
+    """Train several seeds of `recipe` side by side, each in a process of its own, as `fit` does one.
+
+    A seed is kept as soon as it is trained, so that an interrupted run goes on with the next one, and the same recipe,
+    settings and data are trained only once.
+
+    Parameters and errors are those of `fit`, and besides:
 
     Parameters
     ----------
-    folder : path
-        The folder that was given to `fit`.
+    seeds : int or sequence of int
+        A number n stands for 0 … n − 1.
+    workers : int, optional
+        Processes; by default as many as there are cores (``LOKY_MAX_CPU_COUNT`` sets a limit). A single one is this.
+    cache : bool or path
+        Whether to keep the fits, and where: by default in `CACHE`.
 
-    Returns
-    -------
-    Fit
-        It embeds bitwise as it did when it was trained.
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import train
+    >>> x = np.random.default_rng(0).normal(size=(40, 6))
+    >>> small = {"epochs": 3, "latent_dim": 2, "hidden": [8], "workers": 1, "cache": False, "progress": False}
+    >>> fits = train.fit_seeds("vae", x, seeds=3, **small)
+    >>> fits.seeds, fits.latents.shape
+    ((0, 1, 2), (3, 40, 2))
+    """
+    seeds = range(checks.count(seeds, "seeds")) if isinstance(seeds, int | np.integer) else seeds
+    seeds = checks.counts(seeds, "seeds", low=0)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ParameterError(f"seeds must be distinct and at least one, got {seeds}")
+    workers = joblib.cpu_count() if workers is None else checks.count(workers, "workers")
+    data = _hash(inputs.check(arrays), inputs.labels(options.get("condition")))
+    settings = _json({name: value for name, value in options.items() if name != "condition"})
+    device = str(_device(options.get("device", "auto")))
+    folder = Path(CACHE if cache is True else cache or "")
+    paths = {
+        seed: folder / f"{store.content_hash(_source(), torch.__version__, device, recipe, settings, data, seed)[:32]}"
+        for seed in seeds
+    }
+    done = {seed: fit for seed, path in paths.items() if cache and (fit := _kept(path)) is not None}
+    left = [seed for seed in seeds if seed not in done]
+    run = joblib.Parallel(max(1, min(workers, len(left))), return_as="generator_unordered")
+    jobs = run(joblib.delayed(_job)(os.getpid(), recipe, arrays, seed=seed, **options) for seed in left)
+    about = {"unit": "seed", "total": len(seeds), "initial": len(done), "leave": False, "disable": not progress}
+    for trained in tqdm(jobs, recipe, **about):
+        done[trained.seed] = trained
+        if cache:
+            save(trained, paths[trained.seed])
+    return Fits([done[seed] for seed in seeds])
+
+
+def _job(parent: int, *arguments: object, **options: object) -> Fit:
+    if os.getppid() == parent:
+        _end_with(parent)
+    return fit(*arguments, **options)
+
+
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: joblib's workers outlive one that is killed, and work on."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _kept(path: Path) -> Fit | None:
+    """Load a fit from the cache; one that is not there, or damaged, is trained anew."""
+    try:
+        return load(path)
+    except ParameterError:
+        return None
+
+
+@functools.cache
+def _source() -> str:
+    """Hash of the code that a fit depends on."""
+    files = [Path(__file__), *sorted(Path(models.__file__).parent.glob("*.py"))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def save(fit: Fit, path: Path | str) -> None:
+    """Write a trained model to one file, whole or not at all: tensors as safetensors, with JSON in their header."""
+    tensors = {name: weight.cpu() for name, weight in fit.model.state_dict().items()}
+    tensors[LATENTS] = torch.from_numpy(fit.latents)
+    facts = ("recipe", "seed", "settings", "shapes", "categories", "data", "seconds", "scaling", "held_out")
+    header = _json({name: getattr(fit, name) for name in facts} | {"history": fit.history.to_numpy()})
+    with store.replacing(path) as temporary:
+        content = safetensors.torch.save(tensors, {"fit": header, "sha256": _hash(tensors, header)})
+        temporary.write_bytes(content)
+
+
+def load(path: Path | str) -> Fit:
+    """Load what `save` wrote: it embeds bitwise as it did when it was trained.
 
     Raises
     ------
     ParameterError
-        If there is no checkpoint or a file of it is damaged; the message names the file.
+        If there is no such file or it is damaged.
     """
-    facts, tensors = checkpoints.read(folder)
-    if not facts["finished"]:
-        raise ParameterError(
-            f"{folder} holds a training that was cut off after epoch {facts['epoch']}: give it to fit, which goes on"
-        )
-    shapes = {name: tuple(shape) for name, shape in facts["shapes"].items()}
-    seeds, categories, settings = tuple(facts["seeds"]), tuple(facts["categories"]), facts["settings"]
-    checks.one_of(facts["recipe"], f"recipe in {folder}", RECIPES)
-    model = models.compose(shapes, members=len(seeds), categories=len(categories), **settings["architecture"])
-    part = lambda prefix: {  # noqa: E731
-        name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
-    }
-    model.load_state_dict(part("best/" if settings["patience"] else "model/"))
-    means, scales = part("scaling/mean/"), part("scaling/scale/")
-    scaling = {name: Scaling(means[name].numpy(), scales[name].numpy()) for name in shapes if name in means}
-    model.requires_grad_(False)
-    history = _table([tensors["history"].numpy()])
-    return Fit(model, history, seeds, facts["recipe"], settings, scaling, categories, facts["seconds"])
-
-
-def fit_many(
-    jobs: Mapping[str, Mapping[str, object]], *, workers: int | None = None, progress: bool = True
-) -> dict[str, Fit]:
-    """Run several `fit` side by side, each in a process of its own with one thread.
-
-    Parameters
-    ----------
-    jobs : mapping of name to mapping
-        The arguments of `fit` by name: ``{"base": {"recipe": "vae", "arrays": arrays, "seeds": range(10), …}}``.
-    workers : int, optional
-        Processes; as many as there are cores or jobs, whichever is less.
-    progress : bool
-        Whether to show a progress line on standard error.
-
-    Returns
-    -------
-    dict of name to Fit
-        In the order of `jobs`; the results do not depend on the number of workers.
-
-    Raises
-    ------
-    ParameterError, DivergenceError
-        Of a job, with its name in front.
-    """
-    folders = [str(Path(job["checkpoint"]).resolve()) for job in jobs.values() if job.get("checkpoint") is not None]
-    if len(set(folders)) < len(folders):
-        raise ParameterError(f"checkpoint must be a folder of its own for every job, got {', '.join(sorted(folders))}")
-    workers = min(len(jobs), os.cpu_count() or 1) if workers is None else checks.count(workers, "workers")
-    if workers <= 1:
-        results = (_job(name, options) for name, options in jobs.items())
-    else:
-        tasks = (joblib.delayed(_job)(name, options) for name, options in jobs.items())
-        results = joblib.Parallel(workers, return_as="generator_unordered")(tasks)
-    done = dict(tqdm(results, total=len(jobs), unit="model", leave=False, disable=not progress))
-    return {name: done[name] for name in jobs}
-
-
-def _job(name: str, options: Mapping[str, object]) -> tuple[str, Fit]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
-        return name, fit(**{"progress": False, **options})
-    except (ParameterError, DivergenceError) as error:
-        raise type(error)(f"{name}: {error}") from None
-    finally:
-        torch.set_num_threads(threads)
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        damaged = header["sha256"] != _hash(tensors, header["fit"])
+    except OSError as error:
+        raise ParameterError(f"cannot read {path}: {error.strerror or error}") from None
+    except (safetensors.SafetensorError, KeyError, TypeError) as error:
+        raise ParameterError(f"{path} is damaged or no trained model ({error}); train anew") from None
+    if damaged:
+        raise ParameterError(f"{path} is damaged: its content does not match its checksum; train anew")
+    facts = json.loads(header["fit"])
+    facts["shapes"] = {name: tuple(shape) for name, shape in facts["shapes"].items()}
+    facts["categories"] = tuple(facts["categories"])
+    facts["scaling"] = {name: Scaling(*map(np.array, parts)) for name, parts in facts["scaling"].items()}
+    facts |= {"held_out": np.array(facts["held_out"], dtype=int), "history": _table(facts["history"])}
+    with torch.device("meta"):  # nothing is drawn for weights that are replaced
+        options = facts["settings"]["architecture"]
+        model = models.compose(facts["shapes"], categories=len(facts["categories"]), **options)
+    latents = tensors.pop(LATENTS).numpy()
+    model.load_state_dict(tensors, assign=True)
+    return Fit(model=model.requires_grad_(False).eval(), latents=latents, **facts)
 
 
-def embed(trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence[object] | None = None) -> np.ndarray:
-    """Posterior means of every track under every seed, in the order of the rows given: never samples.
+def _per_fit(function: Callable) -> Callable:
+    """Let a function of a `Fit` take `Fits` as well and stack what it gives; on one thread, without gradients."""
+
+    @functools.wraps(function)
+    def apply(trained: Fit | Fits, *arguments: object, **options: object) -> object:
+        with _one_thread(), torch.no_grad():
+            if isinstance(trained, Fit):
+                return function(trained, *arguments, **options)
+            return np.stack([function(fit, *arguments, **options) for fit in trained])
+
+    return apply
+
+
+@_per_fit
+def embed(trained: Fit | Fits, arrays: Arrays, *, condition: Sequence[object] | None = None) -> np.ndarray:
+    """Posterior means of every track, in the order of the rows given: never samples.
 
     Parameters
     ----------
-    trained : Fit
-    arrays : mapping of modality to array
+    trained : Fit or Fits
+    arrays : array or mapping of modality to array
         In the units of the training; they may be other songs.
     condition : sequence, shape (n,), optional
         The label of each track, for a conditional recipe.
 
     Returns
     -------
-    array of float, shape (seeds, n, latent)
-
-    Raises
-    ------
-    ParameterError
-        If arrays or labels do not fit the model.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from vae_lib import train
-    >>> x = np.random.default_rng(0).normal(size=(40, 6))
-    >>> fit = train.fit("vae", {"audio": x}, seeds=range(3), epochs=1, latent_dim=2, hidden=[8], progress=False)
-    >>> latents = train.embed(fit, {"audio": x})
-    >>> latents.shape, bool((latents == train.embed(fit, {"audio": x})).all())  # means, never samples
-    ((3, 40, 2), True)
+    array of float, shape (n, latent), or (seeds, n, latent) for several fits
     """
-    parts = [_encode(trained.model, batch).mean for batch in _batches(trained, arrays, condition)]
-    return torch.cat(parts, dim=1).cpu().numpy()
+    return _means(trained.model, _data(trained, arrays, condition))
 
 
-def decode(trained: Fit, latents: np.ndarray, *, condition: Sequence[object] | None = None) -> dict[str, np.ndarray]:
+def decode(
+    trained: Fit | Fits, latents: np.ndarray, *, condition: Sequence[object] | None = None
+) -> dict[str, np.ndarray]:
     """What the model makes of latents, in the units of its training.
 
-    Parameters
-    ----------
-    trained : Fit
-    latents : array-like, shape (seeds, n, latent)
-    condition : sequence, shape (n,), optional
-
-    Returns
-    -------
-    dict of modality to array, shape (seeds, n, ...)
-        Modalities with a cosine term come as directions of length 1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from vae_lib import train
-    >>> x = np.random.default_rng(0).normal(size=(40, 6))
-    >>> fit = train.fit("vae", {"audio": x}, seeds=[0], epochs=1, latent_dim=2, hidden=[8], progress=False)
-    >>> train.decode(fit, np.zeros((1, 5, 2)))["audio"].shape
-    (1, 5, 6)
+    Takes latents of shape (n, latent) and gives every modality as an array of shape (n, ...); of several fits both have
+    seeds as their first dimension. Modalities with a cosine term come as directions of length 1.
     """
-    latents = torch.as_tensor(np.asarray(latents), dtype=torch.float32)
-    seeds, latent_dim = len(trained.seeds), trained.model.latent_dim
-    if latents.ndim != 3 or latents.shape[::2] != (seeds, latent_dim):
-        raise ParameterError(
-            f"latents must have shape ({seeds}, n, {latent_dim}), one space per seed, got {tuple(latents.shape)}"
-        )
-    device = _device_of(trained.model)
-    context = inputs.context(condition, trained.categories, n=latents.shape[1])
-    if context is not None:
-        context = context.expand(len(latents), *context.shape).to(device)
-    with torch.no_grad():
-        means = trained.model.decode(latents.to(device), context=context)
-    return {name: inputs.restore(mean.cpu().numpy(), trained.scaling.get(name)) for name, mean in means.items()}
+    latents, like = np.asarray(latents, dtype=np.float32), trained.latents.shape
+    if latents.ndim != len(like) or latents.shape[:-2] != like[:-2] or latents.shape[-1] != like[-1]:
+        wanted = ", ".join(map(str, (*like[:-2], "n", like[-1])))
+        raise ParameterError(f"latents must have shape ({wanted}), got {latents.shape}")
+    if isinstance(trained, Fits):
+        made = [decode(fit, space, condition=condition) for fit, space in zip(trained, latents, strict=True)]
+        return {name: np.stack([each[name] for each in made]) for name in made[0]}
+    context = inputs.indicators(inputs.labels(condition), trained.categories, n=len(latents))
+    place = _device_of(trained.model)
+    with _one_thread(), torch.no_grad():
+        made = trained.model.decode(torch.from_numpy(latents).to(place), None if context is None else context.to(place))
+    return {name: inputs.restore(out.mean.cpu().numpy(), trained.scaling.get(name)) for name, out in made.items()}
 
 
-def components(
-    trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence[object] | None = None
-) -> np.ndarray:
-    """Most probable component of the mixture prior for every track under every seed: the clusters of VaDE.
+@_per_fit
+def components(trained: Fit | Fits, arrays: Arrays, *, condition: Sequence[object] | None = None) -> np.ndarray:
+    """Most probable component of the mixture prior for every track: the clusters of VaDE.
 
-    Parameters
-    ----------
-    trained : Fit
-        Of a recipe with a mixture prior.
-    arrays, condition
-        As in `embed`.
-
-    Returns
-    -------
-    array of int, shape (seeds, n)
+    Parameters are those of `embed`; gives an array of int, shape (n,), or (seeds, n) for several fits.
     """
     if trained.model.prior is None:
         raise ParameterError(f"trained must have a mixture prior, recipe {trained.recipe!r} has none")
-    latents = torch.from_numpy(embed(trained, arrays, condition=condition)).to(_device_of(trained.model))
-    with torch.no_grad():
-        return elbo.responsibilities(latents, trained.model.prior()).argmax(dim=2).cpu().numpy()
+    latents = torch.from_numpy(_means(trained.model, _data(trained, arrays, condition)))
+    return (
+        elbo.responsibilities(latents.to(_device_of(trained.model)), trained.model.prior()).argmax(dim=1).cpu().numpy()
+    )
 
 
 def diagnose(
-    trained: Fit, arrays: Mapping[str, np.ndarray], *, condition: Sequence[object] | None = None
+    trained: Fit | Fits, arrays: Arrays, *, condition: Sequence[object] | None = None
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Say how well the model explains tracks and what its latents carry, without dropout.
 
-    Parameters
-    ----------
-    trained : Fit
-    arrays, condition
-        As in `embed`.
+    Parameters are those of `embed`.
 
     Returns
     -------
     table : pandas.DataFrame
         A row per seed: `seed`, `reconstruction` and `kl` (nats per track), `active_units`.
-    divergence : array of float, shape (seeds, latent)
+    divergence : array of float, shape (latent,), or (seeds, latent) for several fits
         KL divergence of each latent in nats, averaged over the tracks.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from vae_lib import train
-    >>> x = np.random.default_rng(0).normal(size=(40, 6))
-    >>> fit = train.fit("vae", {"audio": x}, seeds=[0, 1], epochs=1, latent_dim=2, hidden=[8], progress=False)
-    >>> table, divergence = train.diagnose(fit, {"audio": x})
-    >>> np.allclose(divergence.sum(axis=1), table["kl"])
-    True
     """
-    terms, divergences, means = [], [], []
-    for batch in _batches(trained, arrays, condition):
-        output = _sampled(trained.model, batch, trained.seeds)
-        size = output.latent.shape[1]
-        terms.append(torch.stack(_terms(trained.model, batch, output, beta=1.0)) * size)
-        divergences.append(output.divergence.sum(dim=1))
-        means.append(output.posterior.mean)
-    means = torch.cat(means, dim=1)
-    _, reconstruction, kl = (torch.stack(terms).sum(dim=0) / means.shape[1]).cpu().numpy()
-    active = elbo.active_units(means).cpu().numpy()
-    table = pd.DataFrame({"seed": trained.seeds, "reconstruction": reconstruction, "kl": kl, "active_units": active})
-    return table, (torch.stack(divergences).sum(dim=0) / means.shape[1]).cpu().numpy()
+    if isinstance(trained, Fits):
+        tables, divergences = zip(*(diagnose(fit, arrays, condition=condition) for fit in trained), strict=True)
+        return pd.concat(tables, ignore_index=True), np.stack(divergences)
+    model, data, parts = trained.model, _data(trained, arrays, condition), []
+    noise = torch.randn(len(data), model.latent_dim, generator=_generator(trained.seed, "validation"))
+    with _one_thread(), torch.no_grad():
+        for batch, draws in zip(data.batches(BATCH), noise.to(_device_of(model)).split(BATCH), strict=True):
+            output = model(batch, draws)
+            parts.append((model.error(output.reconstructions, batch), output.divergence, output.posterior.mean))
+    error, divergence, mean = (torch.cat(part) for part in zip(*parts, strict=True))
+    divergence = divergence.mean(dim=0).cpu().numpy()
+    facts = {"seed": trained.seed, "reconstruction": error.mean().item(), "kl": float(divergence.sum())}
+    return pd.DataFrame([facts | {"active_units": elbo.active_units(mean)}]), divergence
 
 
-def _batches(
-    trained: Fit, arrays: Mapping[str, np.ndarray], condition: Sequence[object] | None, size: int = 512
-) -> Iterator[Inputs]:
-    """Give all tracks to all members, a batch at a time, in order."""
-    arrays = inputs.check(arrays, shapes=trained.model.shapes)
-    data = inputs.prepare(arrays, trained.scaling, condition=condition, categories=trained.categories)
+@_per_fit
+def bound(
+    trained: Fit | Fits,
+    arrays: Arrays,
+    *,
+    condition: Sequence[object] | None = None,
+    samples: int = 50,
+    variance: str = "own",
+) -> float | np.ndarray:
+    """Importance-weighted bound on the log-likelihood of tracks that were not trained on (Burda et al. 2016).
+
+    Parameters
+    ----------
+    trained : Fit or Fits
+    arrays, condition
+        As in `embed`. Of those that it was trained on, only the held-out tracks count; of others, all.
+    samples : int
+        Per track; the more, the nearer to the log-likelihood.
+    variance : {"own", "fitted"}
+        "fitted" gives the decoders, per column or band, the variance of their errors on the tracks that were trained
+        on, so that those of unit variance can be compared with others; `arrays` must then be those of the training.
+
+    Returns
+    -------
+    float, or array of shape (seeds,) for several fits
+        Nats per track of scaled values, without the constant of the reconstruction term: the higher, the better.
+    """
+    checks.one_of(variance, "variance", ("own", "fitted"))
+    checks.count(samples, "samples")
+    model, data, bounds = trained.model, _data(trained, arrays, condition), []
+    if model.point:
+        raise ParameterError("trained must have a posterior with a variance: an autoencoder has no likelihood")
+    same = _hash(inputs.check(arrays), inputs.labels(condition)) == trained.data
+    if same and not len(trained.held_out):
+        raise ParameterError("arrays must be other tracks than those of the training: none of them was held out")
+    generator = _generator(trained.seed, "bound")
+    if variance == "fitted":
+        if not same:
+            raise ParameterError("arrays must be those of the training where the variance is fitted")
+        seen = np.setdiff1d(np.arange(len(data)), trained.held_out)
+        model = _fitted(model, data.rows(torch.from_numpy(seen)), generator)
+    prior = model.prior and model.prior()
+    for batch in (data.rows(torch.from_numpy(trained.held_out)) if same else data).batches(BATCH):
+        posterior, weights = model.encode(batch), []
+        for _ in range(samples):
+            noise = torch.randn(posterior.mean.shape, generator=generator)
+            latent = elbo.reparameterize(posterior, noise.to(posterior.mean.device))
+            error = model.error(model.decode(latent, batch.context), batch)
+            weights.append(elbo.log_ratio(posterior, latent, prior) - error)
+        bounds.append(torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples))
+    return torch.cat(bounds).mean().item()
+
+
+def _fitted(model: VAE, tracks: Inputs, generator: torch.Generator) -> VAE:
+    """Give a copy of the model whose decoders have the variance of their errors on `tracks`."""
+    model = copy.deepcopy(model)
+    noise = torch.randn(len(tracks), model.latent_dim, generator=generator)
+    made = model(tracks, noise.to(_device_of(model))).reconstructions
+    for name, target in tracks.tensors.items():
+        if model.errors[name] == "gaussian":
+            there = tracks.present[name] > 0 if tracks.present else slice(None)
+            errors = (made[name].mean - target)[there].square().mean(dim=0)
+            errors = errors.mean(dim=1, keepdim=True) if errors.ndim == 2 else errors
+            model.decoders[name].log_var = torch.nn.Parameter(errors.clamp_min(1e-6).log())
+    return model
+
+
+def _data(trained: Fit, arrays: Arrays, condition: Sequence[object] | None) -> Inputs:
+    tables = inputs.check(arrays, shapes=trained.shapes)
+    n = len(next(iter(tables.values())))
+    context = inputs.indicators(inputs.labels(condition), trained.categories, n=n)
+    data = inputs.prepare(tables, trained.scaling, context)
     _check_complete(trained.model, data)
-    data = data.to(_device_of(trained.model))
-    for index in torch.arange(len(data)).split(size):
-        yield data.rows(index.expand(len(trained.seeds), -1))
+    return data.to(_device_of(trained.model))
 
 
-def _table(rows: Sequence[np.ndarray]) -> pd.DataFrame:
-    """Lay out what was measured epoch by epoch as `Fit.history`."""
-    names = ["epoch", "seed", *elbo.Terms._fields, "active_units", "validation_loss"]
-    table = pd.DataFrame(np.concatenate([np.empty((0, len(names))), *rows]), columns=names)
-    return table.astype({"epoch": int, "seed": int, "active_units": int})
-
-
-def _encode(model: VAE, batch: Inputs) -> elbo.Gaussian:
+def _means(model: VAE, data: Inputs) -> np.ndarray:
     with torch.no_grad():
-        return model.encode(batch.tensors, context=batch.context, present=batch.present)
-
-
-def _sampled(model: VAE, batch: Inputs, seeds: Sequence[int]) -> Output:
-    """Pass without dropout or input noise, but with a sample: the same one each time."""
-    posterior = _encode(model, batch)
-    noise = networks.normal(_generators(seeds, "validation"), *posterior.mean.shape[1:]).to(posterior.mean.device)
-    latent = elbo.sample(posterior, noise)
-    with torch.no_grad():
-        return Output(
-            posterior, latent, model.divergence(posterior, latent), model.decode(latent, context=batch.context)
-        )
-
-
-def _terms(model: VAE, batch: Inputs, output: Output, *, beta: float, free_bits: float = 0.0) -> elbo.Terms:
-    return elbo.objective(
-        output.reconstructions,
-        batch.tensors,
-        output.divergence,
-        beta=beta,
-        errors=model.errors,
-        present=batch.present,
-        free_bits=free_bits,
-    )
-
-
-def _start_from(
-    autoencoder: Fit, arrays: Mapping[str, np.ndarray], condition: Sequence[object] | None, model: VAE
-) -> None:
-    """Take over an autoencoder's weights, and fit the components of the prior to its codes, seed by seed."""
-    codes = embed(autoencoder, arrays, condition=condition)
-    weights = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, weight in autoencoder.model.named_parameters():
-            weights[name][..., : weight.shape[-1]] = weight  # a head that also gives variances keeps those as they are
-        for member, seed in enumerate(autoencoder.seeds):
-            mixture = GaussianMixture(
-                model.prior.mean.shape[1],
-                covariance_type="diag",
-                random_state=seed,
-                n_init=3,
-                reg_covar=elbo.ACTIVE_VARIANCE,
-            )
-            with threadpool_limits(1):
-                mixture.fit(codes[member])
-            for target, values in (
-                (model.prior.logits, np.log(mixture.weights_)),
-                (model.prior.mean, mixture.means_),
-                (model.prior.log_var, np.log(mixture.covariances_)),
-            ):
-                target[member] = torch.from_numpy(values)
+        return torch.cat([model.encode(batch).mean for batch in data.batches(BATCH)]).cpu().numpy()
 
 
 def _check_complete(model: VAE, data: Inputs) -> None:
-    if data.present and any(encoder.point for encoder in model.encoders.values()):
+    if data.present and model.point:
         raise ParameterError("arrays must be complete for an autoencoder: a point cannot say that it knows nothing")
 
 
 def _check_needs(recipe: str, shapes: Mapping[str, tuple[int, ...]], categories: Sequence[str]) -> None:
     plan = RECIPES[recipe]
     if plan.conditional and len(categories) < 2:
-        raise ParameterError(
-            f"condition must give at least two different labels to recipe {recipe!r}, got {len(categories)}"
-        )
+        raise ParameterError(f"condition must give at least two labels to recipe {recipe!r}, got {len(categories)}")
     if not plan.conditional and categories:
         raise ParameterError(f"condition must be left out: recipe {recipe!r} is not conditional")
     if len(shapes) < plan.modalities:
-        raise ParameterError(
-            f"arrays must hold at least {plan.modalities} modalities for {recipe!r}, got {list(shapes)}"
-        )
+        raise ParameterError(f"arrays must hold {plan.modalities} modalities for {recipe!r}, got {list(shapes)}")
     if plan.image and not any(len(shape) == 2 for shape in shapes.values()):
         raise ParameterError(f"arrays must hold images of shape (n, height, width) for {recipe!r}, got none")
 
 
-def _facts(trained: Fit, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, object]:
-    facts = {
-        "recipe": trained.recipe,
-        "settings": trained.settings,
-        "seeds": trained.seeds,
-        "shapes": shapes,
-        "categories": trained.categories,
-    }
-    return _as_read(facts)
+def _table(history: Sequence[Sequence[float]] | np.ndarray) -> pd.DataFrame:
+    names = ["epoch", "seed", *elbo.Terms._fields, "validation_loss"]
+    return pd.DataFrame(np.reshape(history, (-1, len(names))), columns=names).astype({"epoch": int, "seed": int})
 
 
-def _difference(key: str, there: object, here: object) -> str:
-    """Name what differs between two trainings, for a message."""
-    if key == "settings" and there:
-        there, here = ({**settings, **settings["architecture"]} for settings in (there, here))
-        names = [name for name in {**there, **here} if name != "architecture" and there.get(name) != here.get(name)]
-        return ", ".join(f"{name} is {there.get(name)} there and {here.get(name)} here" for name in names)
-    return "its data differ" if key == "data" else f"its {key} differ, {there} there and {here} here"
+def _hash(arrays: Mapping[str, np.ndarray | torch.Tensor], facts: object) -> str:
+    return store.content_hash(facts, *(part for name in sorted(arrays) for part in (name, np.asarray(arrays[name]))))
 
 
-def _as_read(facts: object) -> object:
-    """Give what JSON makes of it, numbers of NumPy as plain ones: so it will be read again, and can be compared."""
-    return json.loads(json.dumps(facts, default=lambda value: value.tolist(), allow_nan=False))
+def _json(value: object) -> str:
+    """Give the same text for a number of NumPy as for a plain one."""
+    plain = lambda part: part.tolist() if hasattr(part, "tolist") else repr(part)  # noqa: E731
+    return json.dumps(value, sort_keys=True, default=plain)
 
 
 def _device(name: str) -> torch.device:
@@ -713,8 +671,26 @@ def _device_of(model: VAE) -> torch.device:
     return next(model.parameters()).device
 
 
-def _generators(seeds: Sequence[int], stream: str, epoch: int = 0) -> list[torch.Generator]:
-    """One generator per seed. Each epoch has its own: nothing of them need be kept to resume."""
-    entropy = [np.random.SeedSequence([seed, STREAMS.index(stream), epoch]) for seed in seeds]
-    states = [sequence.generate_state(1, np.uint64)[0] for sequence in entropy]
-    return [torch.Generator().manual_seed(int(state) >> 1) for state in states]
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: how sums are split between several decides their last digits."""
+    with LOCK:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
+
+
+def _generator(seed: int, stream: str) -> torch.Generator:
+    state = np.random.SeedSequence([seed, STREAMS.index(stream)]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state) >> 1)
+
+
+@contextmanager
+def _drawing(seed: int, stream: str, device: torch.device) -> Iterator[None]:
+    """Let layers draw from a stream of the seed; torch's own generators, which they use, are put back afterwards."""
+    with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
+        torch.manual_seed(_generator(seed, stream).initial_seed())
+        yield

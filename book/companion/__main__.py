@@ -40,25 +40,12 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("build")
     it.add_argument("--into", required=True, metavar="FOLDER")
 
-    it = command(_stage, "stage", "write the tree that Sphinx reads")
-    it.add_argument("build", help="_build/<profile>")
-    it.add_argument("pages", nargs="+", help="book/*.ipynb and book/*.md")
-    it.add_argument("--into", required=True, metavar="FOLDER")
-    it.add_argument("--paper", metavar="FOLDER", help="result files of the paper run")
+    it = command(_derive, "derive", "prepare the build that P, MANIFEST and FOLDER of the environment ask for")
+    it.add_argument("profile", help="name of a profile in book/params")
 
-    it = command(_trim, "trim", "remove from a rendered book what no page loads")
-    it.add_argument("folder")
-    it.add_argument("sources", nargs="*", help="book/*.ipynb")
-
-    it = command(_vary, "vary", "prepare a variation and print the name of its build")
-    it.add_argument("profile", help="book/params/*.yaml")
-    it.add_argument("notebooks", nargs="+")
-    it.add_argument("--set", required=True, dest="changes", metavar="P", help='such as "beta=8 easy.seeds=3"')
-
-    it = command(_own, "own", "prepare a book about your own music and print the name of its build")
-    it.add_argument("--manifest", default="", metavar="CSV")
-    it.add_argument("--folder", default="", metavar="FOLDER")
-    it.add_argument("--values", required=True, metavar="YAML", help="the profile, book/params/*.yaml")
+    it = command(_render, "render", "render the pages of a build whose notebooks are executed")
+    it.add_argument("build", help="_build/<name>")
+    it.add_argument("--html", required=True, metavar="FOLDER", help="where the pages go")
 
     it = command(_songs, "songs", "write synthetic songs as files, with a manifest")
     it.add_argument("--into", default="_build/songs", metavar="FOLDER")
@@ -82,21 +69,21 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _resolve(options: argparse.Namespace) -> None:
-    from companion import execute
+    from companion import parameters
 
-    execute.write_effective(execute.resolve(options.profile, options.notebooks), options.into)
+    parameters.write_effective(parameters.resolve(options.profile, options.notebooks), options.into)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from companion import execute
+    from companion import execute, watch
 
+    watch.end_with_make()
     try:
         execute.execute(
             options.notebook,
             parameters=options.parameters,
             build=options.build,
             newer=options.newer.split(),
-            parallel=options.parallel,
             vector=options.vector,
             base=options.base,
             needs=options.needs.split(),
@@ -114,37 +101,21 @@ def _keep(options: argparse.Namespace) -> None:
     print(f"{reference.remember(options.into)} headlines differ from the last run, in {reference.HISTORY.name}")
 
 
-def _stage(options: argparse.Namespace) -> None:
-    from companion import pages
+def _derive(options: argparse.Namespace) -> None:
+    from companion import build
 
-    paths = [Path(page) for page in options.pages]
-    notebooks = [path.stem for path in paths if path.suffix == ".ipynb"]
-    prose = [path for path in paths if path.suffix == ".md"]
-    pages.stage(options.build, options.into, notebooks=notebooks, prose=prose, paper=options.paper)
+    print(build.derive(options.profile, os.environ))
 
 
-def _trim(options: argparse.Namespace) -> None:
-    from companion import pages
+def _render(options: argparse.Namespace) -> int:
+    from companion import build
 
-    pages.trim(options.folder, sources=options.sources)
-
-
-def _vary(options: argparse.Namespace) -> None:
-    from companion import vary
-
-    variation = vary.vary(options.profile, options.notebooks, options.changes)
-    vary.write(variation, Path("_build") / variation.name)
-    print(variation.name)
-
-
-def _own(options: argparse.Namespace) -> None:
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
-    from companion import own
-
-    build = own.prepare(own.source(options.manifest, options.folder), values=options.values)
-    own.tell(build)
-    print(build.name)
+    try:
+        build.render(Path(options.build), Path(options.html))
+    except build.RenderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _songs(options: argparse.Namespace) -> None:
@@ -180,7 +151,7 @@ def _article(options: argparse.Namespace) -> int:
 
 
 def _data(options: argparse.Namespace) -> int:
-    from vae_lib import download
+    from vae_lib.corpus import download
 
     return download.fetch_all(options.names, folder=options.data_home)
 
@@ -188,6 +159,8 @@ def _data(options: argparse.Namespace) -> int:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; return 0, 1: a notebook or the article failed, 2: bad input, 130: interrupted."""
     options = parser().parse_args(arguments)
+    if home := os.environ.get("DATA_HOME"):  # notebooks run in their own folder
+        os.environ["DATA_HOME"] = str(Path(home).absolute())
     # Kernels and workers live in sessions of their own: they are shut down when these arrive as exceptions.
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

@@ -1,6 +1,5 @@
 """The article: Typst source set with the rows of a run, each figure and table of it traced to a notebook cell."""
 
-import base64
 import csv
 import io
 import json
@@ -15,8 +14,8 @@ import pandas as pd
 import typst
 from scipy import stats
 
-from companion import report
-from companion.report import EXHIBITS, PAPER, ROOT
+from companion import ROOT, execute, report
+from companion.report import EXHIBITS, PAPER
 from vae_lib import checks, metrics, scaling, store
 from vae_lib.checks import ParameterError
 
@@ -26,16 +25,6 @@ PDF = ROOT / "paper" / "neurips_2024.pdf"
 BOOK = ROOT / "book"
 NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", "scaling")
 """Whose result files the article reads."""
-
-VERDICTS = {"supported": "above", "the reverse holds": "below", "not decided": "undecided", "not testable": "undecided"}
-READINGS = {
-    "features": ("raw", "native"),
-    "PCA, in its own space": ("pca", "native"),
-    "PCA, in the features": ("pca", "common"),
-    "base VAE": ("published_vae", "native"),
-    "β-VAE": ("published_beta_vae", "native"),
-}
-"""How a line of the published table may be read, by model and by space of its shape metrics, which it does not tell."""
 
 
 class ArticleError(Exception):
@@ -62,12 +51,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
 
     Raises
     ------
-    ParameterError
-        If result files are missing or broken, two of them have a corpus of the same name and another content, or the
-        rows do not support a claim.
-    ArticleError
-        If the source asks for a row that is not there, for several at once or for an undefined value, mixes corpora in
-        one table, or does not compile; the message holds the place in the source.
+    ParameterError, ArticleError
+        Where something is missing, ambiguous or undefined, a claim is not supported, or the source does not compile.
     """
     results = Path(results).resolve()
     rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
@@ -110,41 +95,30 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
 
 def judge(
     families: Mapping[str, Mapping[str, object]], rows: pd.DataFrame, *, corpora: Mapping[str, str], own: bool = False
-) -> dict[str, dict[str, object]]:
+) -> dict[str, dict[str, object] | None]:
     """Put every claim to its test.
 
-    Parameters
-    ----------
-    families : mapping of name to family
-        As in ``paper/claims.toml``: whether seeds are `paired`, the columns that all `rows` share, and the `claims`,
-        each with what its `first` and `second` row add and the `verdict` that the article is written for.
-    rows : pandas.DataFrame
-        Result rows.
-    corpora : mapping of part to name
-        What ``corpus`` may name besides a corpus.
-    own : bool
-        Whether a row may be missing, or a verdict be another one, because the article was not written for these rows.
+    `families` are as in ``paper/claims.toml``: whether seeds are `paired`, the columns that all `rows` share, and the
+    `claims`, each with what its `first` and `second` row add and the `verdict` that the article is written for.
+    `corpora` says what ``corpus`` may name besides a corpus. In a reader's `own` run a row may be missing, which gives
+    None, and a verdict be another one.
 
     Returns
     -------
     dict of "family.claim" to dict
-        `verdict`, `expected`, `metric`, `difference`, `low`, `high`, and `p`, corrected over its family (Holm); None
-        in place of a claim whose rows are missing.
-
-    Raises
-    ------
-    ParameterError
-        If a row is missing or ambiguous or the verdict another one; the message names the claim.
+        `verdict`, `expected`, `metric`, `difference`, `low`, `high`, and `p`, corrected over its family (Holm).
     """
     judged: dict[str, dict[str, object] | None] = {}
     for family, about in families.items():
         found = {}
         for name, claim in about["claims"].items():
             key = f"{family}.{name}"
-            checks.one_of(claim["verdict"], f"verdict of {key}", sorted(set(VERDICTS.values())))
-            sides = [_where(about["rows"] | claim[side], corpora) for side in ("first", "second")]
+            checks.one_of(claim["verdict"], f"verdict of {key}", ("above", "below", "undecided"))
+            sides = [about["rows"] | claim[side] for side in ("first", "second")]
+            for side in sides:
+                side |= {"corpus": corpora.get(side["corpus"], side["corpus"])} if "corpus" in side else {}
             judged[key] = None
-            if own and any(not len(_matching(rows, side)) for side in sides):
+            if own and any(report.where(rows, **side).empty for side in sides):
                 continue
             try:
                 pair = [report.select(rows, **side) for side in sides]
@@ -153,94 +127,42 @@ def judge(
                 raise ParameterError(f"claim {key} of {CLAIMS.name}: {error}") from None
         corrected = metrics.holm([comparison.p_value for comparison in found.values()])
         for (key, comparison), p_value in zip(found.items(), corrected, strict=True):
-            verdict = VERDICTS[report.verdict(comparison, p_value)]
+            decided = "above" if comparison.difference > 0 else "below"
+            verdict = decided if p_value <= 0.05 else "undecided"  # also where nothing varies, and there is no p
             expected = about["claims"][key.removeprefix(f"{family}.")]["verdict"]
             told = f"difference {comparison.difference:.3f}, p {p_value:.3f} over its family"
             if verdict != expected and not own:
                 raise ParameterError(f"claim {key} of {CLAIMS.name} says {expected}, the rows say {verdict}: {told}")
-            numbers = (comparison.difference, comparison.low, comparison.high, p_value)
+            numbers = {name: getattr(comparison, name) for name in ("difference", "low", "high")} | {"p": p_value}
             judged[key] = {"verdict": verdict, "expected": expected, "metric": comparison.metric} | {
-                name: None if np.isnan(value) else float(value)
-                for name, value in zip(("difference", "low", "high", "p"), numbers, strict=True)
+                name: None if np.isnan(value) else float(value) for name, value in numbers.items()
             }
     return judged
 
 
 def noise(rows: pd.DataFrame) -> dict[str, object]:
-    """Place every published figure among the draws of noise and beside what real tracks give.
+    """Count how many published figures lie among the draws of noise, as `report.among_noise` places them.
 
-    Returns
-    -------
-    dict
-        `placed`, a list with `reading`, `metric`, `value`, `low` and `high` (the middle 95 % of the draws), `below`
-        (the share of draws below the value) and `inside`; counts of these; and `nearer` of `compared`, how many figures
-        are nearer to the median of noise than to the mean of real tracks, of those that a shuffled order leaves alone.
+    `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` to noise than to music of `compared`.
     """
-    published = report.published()
-    audit = rows[rows["notebook"] == "audit"]
-    on = {name: audit[audit["corpus"] == name] for name in audit["corpus"].unique()}
-    silence = on.pop("noise")
-    (music,) = on.values()
-    placed, nearer = [], []
-    for reading, (model, space) in READINGS.items():
-        shuffled = f"{model}_shuffled"
-        for metric in published:
-            from_labels = metric in metrics.LABEL_METRICS
-            if reading == "PCA, in the features" and from_labels:
-                continue  # the same clusters as in its own space
-            scored = shuffled if from_labels and (silence["model"] == shuffled).any() else model
-            where = {"metric": metric, "space": "labels" if from_labels else space}
-            value = float(published.loc[model, metric])
-            draws = np.array(report.select(silence, model=scored, **where)["values"])
-            low, high = np.quantile(draws, [0.025, 0.975])
-            placed.append(
-                {
-                    "reading": reading,
-                    "metric": metric,
-                    "value": value,
-                    "low": float(low),
-                    "high": float(high),
-                    "below": float(np.mean(draws < value)),
-                    "inside": bool(low <= value <= high),
-                }
-            )
-            if scored == model:
-                real = report.select(music, model=model, **where)["mean"]
-                nearer.append(abs(value - np.median(draws)) < abs(value - real))
-    inside = [figure["inside"] for figure in placed]
-    of_vaes = [figure["inside"] for figure in placed if "VAE" in figure["reading"]]
+    placed = report.among_noise(rows[rows["notebook"] == "audit"])
+    of_vaes, compared = placed[placed["reading"].str.contains("VAE")], placed["nearer"].dropna()
     return {
-        "placed": placed,
+        "placed": placed.drop(columns="nearer").to_dict("records"),
         "total": len(placed),
-        "inside": sum(inside),
+        "inside": int(placed["inside"].sum()),
         "vaes": len(of_vaes),
-        "vaes_inside": sum(of_vaes),
-        "compared": len(nearer),
-        "nearer": int(sum(nearer)),
+        "vaes_inside": int(of_vaes["inside"].sum()),
+        "compared": len(compared),
+        "nearer": int(compared.sum()),
     }
 
 
 def criterion(rows: pd.DataFrame, *, k: int) -> dict[str, float]:
     """Tell how well the label-free criterion ranks the cells of the grid of VAEs by their agreement with the genres.
 
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-    k : int
-        Number of clusters: a cell is eligible whose clusters amount to at least half as many.
-
-    Returns
-    -------
-    dict
-        `cells`, `correlation` (Spearman), `chosen` (the ARI of the cell of highest criterion), its `rank`, and the
-        `lowest`, `median` and `highest` ARI.
-
-    Examples
-    --------
-    >>> from companion import article, report
-    >>> found = article.criterion(report.stored(), k=10)
-    >>> found["lowest"] <= found["median"] <= found["highest"]  # as the article tells it
-    True
+    Of the `cells` whose clusters amount to at least half of `k`: the Spearman `correlation`, the ARI of the `chosen`
+    one, its `rank`, and the `lowest`, `median` and `highest` ARI.
     """
     cells = rows[(rows["model"] == "grid: VAE") & (rows["metric"] == "ari")]
     about = pd.DataFrame(list(cells["params"]), index=cells.index).assign(ari=cells["mean"])
@@ -269,20 +191,10 @@ def growth(rows: pd.DataFrame) -> list[dict[str, object]]:
 
 
 def build(results: Path | str = PAPER) -> Path:
-    """Set the article and write it, whole or not at all.
+    """Set the article, write it, whole or not at all, and return its path.
 
     That of the paper run goes to ``paper/neurips_2024.pdf``, and what its figures and tables are made by to
     ``paper/exhibits.csv``; that of any other run goes beside its results, where nothing is committed.
-
-    Returns
-    -------
-    Path
-        The PDF.
-
-    Raises
-    ------
-    ParameterError, ArticleError
-        As `typeset`.
     """
     results = Path(results).resolve()
     pdf, exhibits = typeset(results)
@@ -324,33 +236,17 @@ def _same_contents(provenance: Mapping[str, Mapping[str, object]]) -> None:
                 )
 
 
-def _where(columns: Mapping[str, object], corpora: Mapping[str, str]) -> dict[str, object]:
-    where = dict(columns)
-    if "corpus" in where:
-        where["corpus"] = corpora.get(where["corpus"], where["corpus"])
-    return where
-
-
-def _matching(rows: pd.DataFrame, where: Mapping[str, object]) -> pd.DataFrame:
-    return rows[np.logical_and.reduce([rows[name] == value for name, value in where.items()])]
-
-
 def _figures(results: Path, *, own: bool) -> list[Path]:
     """Find the figures of a run: SVG kept with its results, else those of the executed notebooks beside them."""
     kept = sorted((results / "figures").glob("*.svg"))
     if kept or not own:
         return kept
-    drawn = []
     for page in sorted((results.parent / "executed").glob("*.ipynb")):
-        for cell in json.loads(page.read_text(encoding="utf-8"))["cells"]:
-            figure = cell["metadata"].get("mystnb", {}).get("figure")
-            images = [output["data"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})]
-            if figure and images:
-                path = results.parent / "figures" / f"{figure['name']}.png"
-                with store.replacing(path) as temporary:
-                    temporary.write_bytes(base64.b64decode("".join(images[-1]["image/png"])))
-                drawn.append(path)
-    return drawn
+        for name, figure in execute.figures(json.loads(page.read_text(encoding="utf-8"))).items():
+            if figure.png:
+                with store.replacing(results.parent / "figures" / f"{name}.png") as temporary:
+                    temporary.write_bytes(figure.png)
+    return sorted((results.parent / "figures").glob("*.png"))
 
 
 def _listed(shown: list[dict[str, object]]) -> list[dict[str, str]]:
@@ -360,11 +256,12 @@ def _listed(shown: list[dict[str, object]]) -> list[dict[str, str]]:
         name = f"{exhibit['kind'].capitalize()} {exhibit['number']}"
         for notebook, cell in exhibit["made"]:
             path = BOOK / f"{notebook}.ipynb"
-            cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-            drawn = [of for of in cells if of["metadata"].get("mystnb", {}).get("figure", {}).get("name") == cell]
-            named = drawn or [of for of in cells if of["cell_type"] == "code" and cell in "".join(of["source"])]
-            if len(named) != 1:
-                raise ArticleError(f"{name}: {len(named)} cells of {path.name} have {cell!r}, which is said to make it")
+            document = json.loads(path.read_text(encoding="utf-8"))
+            drawn = cell in execute.figures(document)
+            code = ["".join(of["source"]) for of in document["cells"] if of["cell_type"] == "code"]
+            count = drawn or sum(cell in source for source in code)
+            if count != 1:
+                raise ArticleError(f"{name}: {count} cells of {path.name} have {cell!r}, which is said to make it")
             link = f"[{cell}](#{cell})" if drawn else f"[{notebook}]({notebook}.ipynb), “{cell}”"
             lines.append({"exhibit": name, "shows": exhibit["title"], "notebook": notebook, "made by": link})
     return lines

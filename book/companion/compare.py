@@ -1,14 +1,14 @@
 """Two runs side by side: which of their result rows belong together, and how they differ.
 
-``python -m companion compare`` is what ``make compare A=book B=book+beta=8`` calls. A notebook ends with `beside`,
-which shows what a tweak did.
+``python -m companion compare`` is what ``make compare A=book B=book+beta=8`` calls; `beside` shows what a tweak of a
+notebook did.
 """
 
 import html
 import io
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,17 +20,17 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from companion import report
+from companion.text import number, plus_minus
 from vae_lib import metrics, plots
 from vae_lib.checks import ParameterError
 
-WHAT = ("notebook", "corpus", "features", "model", "clusterer", "target", "subset", "noise", "metric", "space")
+WHAT = ["notebook", "corpus", "features", "model", "clusterer", "target", "subset", "noise", "metric", "space"]
 """Columns in which two rows must agree to stand side by side; `n`, `k` and `params` are what a tweak may change."""
 
 DEFAULT = ("ari", "ami", "silhouette")
 """The metrics that are compared unless others are asked for."""
 
 ORDINARY = ("none", "all", "labels", "")  # target, subset, noise and space that go without saying
-SCRATCH = "scratch"  # the build of notebooks that are run by hand
 LINES = 15  # of a notebook, in a terminal
 
 
@@ -43,27 +43,19 @@ class Results(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Two runs, row by row.
-
-    Attributes
-    ----------
-    names : tuple of str
-        What the runs A and B are called.
-    table : pandas.DataFrame
-        A line per row that both have, those of a notebook together, largest difference first. Columns: `WHAT`,
-        `label`, which puts it in words, `mean_a`, `sd_a`, `chance_a`, the same of B, `difference` (B minus A), `equal`
-        (every value is the same) and `p_value`, corrected over the table after Holm (1979). There is no p-value for
-        equal values, other tracks, the native space, or where nothing varies.
-    only : tuple of pandas.DataFrame
-        The result rows that A or B has alone.
-    notes : list of str
-        What a reader must know first: corpora of other content, parameters that differ, commits.
-    """
+    """Two runs, row by row."""
 
     names: tuple[str, str]
+    """What the runs A and B are called."""
     table: pd.DataFrame
-    only: tuple[pd.DataFrame, pd.DataFrame]
+    """A line per row that both have, those of a notebook together, the largest difference first: `WHAT`, `label`, which
+    puts it in words, `mean_a`, `sd_a`, `chance_a`, the same of B, `difference` (B minus A), `equal` (every value is the
+    same) and `p_value`, corrected over the table after Holm (1979), NaN for equal values, other tracks, the native
+    space, or where nothing varies."""
+    only: pd.DataFrame
+    """How many rows one run has alone: `run` (A or B), `notebook`, `method`, `rows`."""
     notes: list[str]
+    """What a reader must know first: corpora of other content, parameters that differ, commits."""
 
 
 def read(run: str) -> Results:
@@ -92,28 +84,21 @@ def read(run: str) -> Results:
 
 
 def match(first: pd.DataFrame, second: pd.DataFrame) -> list[tuple[int, int]]:
-    """Find the rows of two runs that stand for the same thing.
+    """Find the rows of two runs that stand for the same thing: their positions, in the order of `first`.
 
     They agree in `WHAT`. Where a run has several such rows, `n`, `k` and the settings in `params` tell them apart, as
     far as some value occurs in both runs: a sweep is matched value by value, while a setting that was changed, or a
     number that was measured, keeps no rows apart. What remains ambiguous is not matched.
-
-    Parameters
-    ----------
-    first, second : pandas.DataFrame
-        Result rows, columns as in `report.COLUMNS`.
-
-    Returns
-    -------
-    list of tuple of int
-        Positions in `first` and in `second`, in the order of `first`.
     """
     groups: dict[tuple, tuple[dict, dict]] = {}
     for side, rows in enumerate((first, second)):
-        keys = zip(*(rows[name] for name in WHAT), strict=True)
-        for place, (key, settings) in enumerate(zip(keys, _settings(rows), strict=True)):
+        for place, (key, settings) in enumerate(zip(_keys(rows), _settings(rows), strict=True)):
             groups.setdefault(key, ({}, {}))[side][place] = settings
     return sorted(pair for a, b in groups.values() for pair in _pairs(a, b))
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple]:
+    return list(rows[WHAT].itertuples(index=False, name=None))
 
 
 def _settings(rows: pd.DataFrame) -> list[dict[str, str]]:
@@ -128,32 +113,32 @@ def _pairs(a: dict[int, dict[str, str]], b: dict[int, dict[str, str]]) -> list[t
     """Match places by their settings, those left out on which none of the remaining places agree."""
     if len(a) == len(b) == 1:
         return [(*a, *b)]
-    found: list[tuple[int, int]] = []
+    found: dict[int, int] = {}
     while True:
         names = sorted(set().union(*a.values(), *b.values()))
         shared = [n for n in names if n == "n" or {s.get(n) for s in a.values()} & {s.get(n) for s in b.values()}]
         in_a, in_b = (_unique({place: tuple(map(s.get, shared)) for place, s in side.items()}) for side in (a, b))
-        new = [(in_a[key], in_b[key]) for key in in_a if key in in_b]
+        new = {in_a[key]: in_b[key] for key in in_a.keys() & in_b.keys()}
         if not new:
-            return found
-        found += new
-        a = {place: s for place, s in a.items() if place not in dict(new)}
-        b = {place: s for place, s in b.items() if place not in dict(new).values()}
+            return [*found.items()]
+        found |= new
+        a = {place: s for place, s in a.items() if place not in new}
+        b = {place: s for place, s in b.items() if place not in new.values()}
 
 
-def _unique(keys: Mapping[int, tuple]) -> dict[tuple, int]:
+def _unique(keys: dict[int, tuple]) -> dict[tuple, int]:
     all_keys = list(keys.values())
     return {key: place for place, key in keys.items() if all_keys.count(key) == 1}
 
 
-def compare(first: Results, second: Results, *, measures: Sequence[str] | None = None) -> Comparison:
+def compare(first: Results, second: Results, *, measures: Sequence[str] = ()) -> Comparison:
     """Put two runs side by side; seeds are compared one by one where both have as many, else as two groups.
 
     Parameters
     ----------
     first, second : Results
         As from `read`.
-    measures : sequence of str, optional
+    measures : sequence of str
         Names in the column `metric`; by default `DEFAULT`, or all if neither run has these.
 
     Raises
@@ -162,7 +147,7 @@ def compare(first: Results, second: Results, *, measures: Sequence[str] | None =
         If neither run has a metric that was asked for.
     """
     there = list(dict.fromkeys([*first.rows["metric"], *second.rows["metric"]]))
-    unknown = [name for name in measures or () if name not in there]
+    unknown = [name for name in measures if name not in there]
     if unknown:
         raise ParameterError(f"METRIC must be one of {', '.join(there)}, got {unknown[0]!r}")
     measures = measures or [name for name in DEFAULT if name in there] or there
@@ -170,27 +155,31 @@ def compare(first: Results, second: Results, *, measures: Sequence[str] | None =
     pairs = match(rows_a, rows_b)
     at_a, at_b = [place for place, _ in pairs], [place for _, place in pairs]
     a, b = rows_a.iloc[at_a].reset_index(drop=True), rows_b.iloc[at_b].reset_index(drop=True)
-    other = _other_content(first, second)
-    table = a[list(WHAT)].copy()
-    table["label"] = labels(a)
+    table = a[WHAT].assign(label=labels(a), difference=b["mean"] - a["mean"])
     for column in ("mean", "sd", "chance"):
         table[f"{column}_a"], table[f"{column}_b"] = a[column], b[column]
-    table["difference"] = b["mean"] - a["mean"]
-    equal = [np.array_equal(x, y, equal_nan=True) for x, y in zip(a["values"], b["values"], strict=True)]
-    table["equal"] = np.array(equal, dtype=bool)
-    p_values = [
-        np.nan if same or (row["notebook"], row["corpus"]) in other else _p_value(row, theirs)
-        for same, (_, row), (_, theirs) in zip(equal, a.iterrows(), b.iterrows(), strict=True)
+    same = [np.array_equal(x, y, equal_nan=True) for x, y in zip(a["values"], b["values"], strict=True)]
+    other = _other_content(first, second)
+    tested = [
+        np.nan if equal or (row["notebook"], row["corpus"]) in other else _p_value(row, theirs)
+        for equal, (_, row), (_, theirs) in zip(same, a.iterrows(), b.iterrows(), strict=True)
     ]
-    table["p_value"] = metrics.holm(p_values)
-    notebooks = list(dict.fromkeys(table["notebook"]))
-    rank = pd.DataFrame({"notebook": table["notebook"].map(notebooks.index), "away": -table["difference"].abs()})
-    return Comparison(
-        (first.name, second.name),
-        table.loc[rank.sort_values(["notebook", "away"], kind="stable").index].reset_index(drop=True),
-        (rows_a.drop(index=at_a), rows_b.drop(index=at_b)),
-        _notes(first, second, other) + _commits(first, second),
+    table = table.assign(
+        equal=np.array(same, dtype=bool), p_value=metrics.holm(tested), away=-table["difference"].abs()
     )
+    order = pd.CategoricalIndex(table["notebook"].unique())
+    table["place"] = order.get_indexer(table["notebook"])
+    table = table.sort_values(["place", "away"], kind="stable", ignore_index=True).drop(columns=["place", "away"])
+    alone = [
+        rows.drop(index=at).assign(run=run, method=[_method(row) for row in rows.drop(index=at).to_dict("records")])
+        for run, rows, at in (("A", rows_a, at_a), ("B", rows_b, at_b))
+    ]
+    counted = pd.concat(alone).groupby(["run", "notebook", "method"], sort=False).size().rename("rows").reset_index()
+    notes = _notes(first, second)
+    commits = [" and ".join(sorted({about["commit"] for about in run.provenance.values()})) for run in (first, second)]
+    if commits[0] != commits[1]:
+        notes.append(f"The code differs, commit {commits[0]} in {first.name}, {commits[1]} in {second.name}.")
+    return Comparison((first.name, second.name), table, counted, notes)
 
 
 def _p_value(a: pd.Series, b: pd.Series) -> float:
@@ -206,7 +195,7 @@ def labels(rows: pd.DataFrame) -> list[str]:
 
     Settings are named where rows would look the same without them.
     """
-    keys, settings = list(zip(*(rows[name] for name in WHAT), strict=True)), _settings(rows)
+    keys, settings = _keys(rows), _settings(rows)
     alike: dict[tuple, list[dict[str, str]]] = {}
     for key, own in zip(keys, settings, strict=True):
         alike.setdefault(key, []).append(own)
@@ -215,51 +204,39 @@ def labels(rows: pd.DataFrame) -> list[str]:
         row = dict(zip(WHAT, key, strict=True))
         noise = "" if row["noise"] == "none" else f"noise as {row['noise']}"
         extra = [text for text in (row["target"], row["subset"], noise, row["space"]) if text not in ORDINARY]
-        extra += [
-            f"{name} {_plain(json.loads(text))}"
-            for name, text in own.items()
-            if any(each.get(name) != text for each in alike[key])
-        ]
-        found.append(", ".join([_method(row), *extra]))
+        differ = [name for name, text in own.items() if any(each.get(name) != text for each in alike[key])]
+        found.append(", ".join([_method(row), *extra, *(f"{name} {_told(json.loads(own[name]))}" for name in differ)]))
     return found
 
 
-def _method(row: Mapping[str, object]) -> str:
-    named = [row[name] for name in ("model", "features", "clusterer") if row[name] != "none"]
-    return f"{row['corpus']}: {' · '.join(named)}"
+def _method(row: dict[str, object]) -> str:
+    return f"{row['corpus']}: " + " · ".join(
+        row[name] for name in ("model", "features", "clusterer") if row[name] != "none"
+    )
 
 
 def _other_content(first: Results, second: Results) -> dict[tuple[str, str], tuple[str, str]]:
     """Give the two hashes of each corpus, by notebook and name, that is not the same in both runs."""
     found = {}
-    for notebook in first.provenance.keys() & second.provenance.keys():
+    for notebook in sorted(first.provenance.keys() & second.provenance.keys()):
         a, b = (run.provenance[notebook]["corpora"] for run in (first, second))
-        for corpus in a.keys() & b.keys():
-            if a[corpus]["hash"] != b[corpus]["hash"]:
-                found[notebook, corpus] = (a[corpus]["hash"], b[corpus]["hash"])
-    return found
+        found |= {(notebook, name): (a[name]["hash"], b[name]["hash"]) for name in sorted(a.keys() & b.keys())}
+    return {key: hashes for key, hashes in found.items() if hashes[0] != hashes[1]}
 
 
-def _notes(first: Results, second: Results, other: Mapping[tuple[str, str], tuple[str, str]]) -> list[str]:
+def _notes(first: Results, second: Results) -> list[str]:
     notes = [
         f"{notebook}: the corpus {corpus} has other content in {first.name} ({a[:12]}) than in {second.name} "
         f"({b[:12]}): scores of other tracks stand side by side, they are not tested."
-        for (notebook, corpus), (a, b) in sorted(other.items())
+        for (notebook, corpus), (a, b) in _other_content(first, second).items()
     ]
-    for notebook in first.provenance:
-        if notebook in second.provenance:
-            changed = changed_parameters(first.provenance[notebook], second.provenance[notebook])
-            if changed:
-                notes.append(f"{notebook}: {', '.join(changed)}.")
+    for notebook, about in first.provenance.items():
+        changed = changed_parameters(about, second.provenance.get(notebook, about))
+        notes += [f"{notebook}: {', '.join(changed)}."] if changed else []
     return notes
 
 
-def _commits(first: Results, second: Results) -> list[str]:
-    a, b = (" and ".join(sorted({about["commit"] for about in run.provenance.values()})) for run in (first, second))
-    return [] if a == b else [f"The code differs, commit {a} in {first.name}, {b} in {second.name}."]
-
-
-def changed_parameters(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+def changed_parameters(before: dict[str, object], after: dict[str, object]) -> list[str]:
     """Tell which parameters differ between two provenances.
 
     Examples
@@ -270,26 +247,17 @@ def changed_parameters(before: Mapping[str, object], after: Mapping[str, object]
     ['beta 1 → 8']
     """
     a, b = before["parameters"], after["parameters"]
-    return [
-        f"{name} {_plain(a.get(name, '–'))} → {_plain(b.get(name, '–'))}"
-        for name in dict.fromkeys([*a, *b])
-        if a.get(name, "–") != b.get(name, "–")
-    ]
+    pairs = {name: (a.get(name, "–"), b.get(name, "–")) for name in dict.fromkeys([*a, *b])}
+    return [f"{name} {_told(was)} → {_told(now)}" for name, (was, now) in pairs.items() if was != now]
 
 
-def _plain(value: object) -> str:
+def _told(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _title(metric: str) -> str:
-    known = report.MEASURES.get(metric)
-    return f"{known.title} {'↑' if known.greater_is_better else '↓'}" if known else metric
-
-
-def _scores(means: pd.Series, sds: pd.Series) -> list[str]:
-    """Write mean ± standard deviation over seeds; one seed has none."""
-    pairs = zip(means, sds, strict=True)
-    return [report.number(mean) + ("" if np.isnan(sd) else f" ± {report.number(sd)}") for mean, sd in pairs]
+def _scores(rows: pd.DataFrame, side: str = "") -> list[str]:
+    columns = {f"mean{side}": "mean", f"sd{side}": "sd"}
+    return [plus_minus(row) for row in rows[[*columns]].rename(columns=columns).to_dict("records")]
 
 
 def lines(table: pd.DataFrame) -> pd.DataFrame:
@@ -297,48 +265,36 @@ def lines(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "what": table["label"],
-            "metric": table["metric"].map(_title),
-            "A": _scores(table["mean_a"], table["sd_a"]),
-            "B": _scores(table["mean_b"], table["sd_b"]),
-            "B − A": table["difference"].map(report.number),
-            "chance": table["chance_b"].map(report.number),
-            "p (Holm)": np.where(table["equal"], "equal", table["p_value"].map(report.number)),
+            "metric": table["metric"].map(report.title),
+            "A": _scores(table, "_a"),
+            "B": _scores(table, "_b"),
+            "B − A": table["difference"].map(number),
+            "chance": table["chance_b"].map(number),
+            "p (Holm)": np.where(table["equal"], "equal", table["p_value"].map(number)),
         }
     )
 
 
-def alone(comparison: Comparison) -> pd.DataFrame:
-    """Count the rows that one run has alone: columns `run`, `notebook`, `method`, `rows`."""
-    columns = ["run", "notebook", "method"]
-    found = [
-        (run, row["notebook"], _method(row))
-        for run, rows in zip("AB", comparison.only, strict=True)
-        for row in rows.to_dict("records")
-    ]
-    return pd.DataFrame(found, columns=columns).groupby(columns, sort=False).size().rename("rows").reset_index()
-
-
 def _summary(comparison: Comparison) -> str:
-    both, equal, (only_a, only_b) = len(comparison.table), comparison.table["equal"].sum(), map(len, comparison.only)
-    return f"{both} rows are in both, {equal} of them equal in every value; {only_a} are only in A, {only_b} only in B."
+    equal, alone = comparison.table["equal"].sum(), comparison.only.groupby("run")["rows"].sum()
+    return (
+        f"{len(comparison.table)} rows are in both, {equal} of them equal in every value; "
+        f"{alone.get('A', 0)} are only in A, {alone.get('B', 0)} only in B."
+    )
 
 
 def as_text(comparison: Comparison) -> str:
     """Lay a comparison out for a terminal: the largest differences of each notebook; equal rows are only counted."""
     parts = [f"A is {comparison.names[0]}, B is {comparison.names[1]}", *comparison.notes, _summary(comparison)]
     for notebook, table in comparison.table[~comparison.table["equal"]].groupby("notebook", sort=False):
-        shown = lines(table.head(LINES)).rename(columns={"what": notebook})
-        width = shown[notebook].str.len().max()
-        shown[notebook] = shown[notebook].str.ljust(width)
-        parts += ["", shown.rename(columns={notebook: notebook.ljust(width)}).to_string(index=False)]
+        shown = lines(table.head(LINES))
+        shown["what"] = shown["what"].str.ljust(shown["what"].str.len().max())
+        parts += ["", notebook, shown.to_string(index=False, header=["", *shown.columns[1:]])]
         if len(table) > LINES:
             parts.append(f"{len(table) - LINES} rows of {notebook} that differ less are on the page")
-    for (run, notebook), methods in alone(comparison).groupby(["run", "notebook"], sort=False):
-        named, more = "; ".join(methods["method"].head(5)), len(methods) - 5
-        parts += [
-            "",
-            f"only {run} has {methods['rows'].sum()} rows of {notebook}: {named}{f'; {more} more' if more > 0 else ''}",
-        ]
+    for (run, notebook), methods in comparison.only.groupby(["run", "notebook"], sort=False):
+        named = "; ".join(methods["method"].head(5)) + (f"; {len(methods) - 5} more" if len(methods) > 5 else "")
+        parts += ["", f"only {run} has {methods['rows'].sum()} rows of {notebook}: {named}"]
     return "\n".join(parts)
 
 
@@ -346,25 +302,22 @@ def figure(comparison: Comparison) -> Figure:
     """Draw B against A: a panel per metric, a mark per row, grey where both are equal, and crosses at chance."""
     table = comparison.table.dropna(subset=["mean_a", "mean_b"])
     table = table.assign(kind=table["notebook"].mask(table["equal"], "equal in both"))
-    kinds = [*(kind for kind in table["notebook"].unique() if kind in set(table["kind"])), "equal in both"]
-    colours = dict(zip(kinds, plots.palette(len(kinds) - 1), strict=False)) | {"equal in both": "0.75"}
+    kinds = [kind for kind in table["notebook"].unique() if kind in {*table["kind"]}]
+    styles = {
+        kind: {"color": color, "marker": marker, "markersize": 5, "zorder": 2}
+        for kind, color, marker in zip(kinds, plots.palette(len(kinds)), itertools.cycle(plots.MARKERS), strict=False)
+    } | {"equal in both": {"color": "0.75", "marker": "o", "markersize": 3, "zorder": 1}}
     panels = list(table.groupby(["metric", "space"], sort=False))
     wide, high = min(4, len(panels)), -(-len(panels) // 4)
     fig = Figure(figsize=(3.4 * wide + 1.6, 3.6 * high))
     for place, ((metric, space), part) in enumerate(panels):
         ax = fig.add_subplot(high, wide, place + 1)
-        title = _title(metric) + ("" if space == "labels" else f", {space} space")
-        for marker, kind in zip(itertools.cycle(plots.MARKERS), kinds, strict=False):
-            rows, equal = part[part["kind"] == kind], kind == "equal in both"
-            style = {
-                "color": colours[kind],
-                "label": kind,
-                "markersize": 3 if equal else 5,
-                "zorder": 1 if equal else 2,
-            }
-            ax.plot(rows["mean_a"], rows["mean_b"], marker, **style)
+        for kind, style in styles.items():
+            rows = part[part["kind"] == kind]
+            ax.plot(rows["mean_a"], rows["mean_b"], linestyle="", label=kind, **style)
         ax.plot(part["chance_a"], part["chance_b"], "+", color="black", label="chance")
         ax.axline((part["mean_a"].iloc[0],) * 2, slope=1, color="grey", lw=0.8, zorder=0)
+        title = report.title(metric) + ("" if space == "labels" else f", {space} space")
         ax.set(title=title, xlabel="score in A", ylabel="" if place % wide else "score in B")
     fig.axes[wide - 1].legend(bbox_to_anchor=(1, 1), loc="upper left", fontsize="small")
     return fig
@@ -409,8 +362,8 @@ def page(comparison: Comparison) -> str:
         if len(equal):
             told = f"{len(equal)} rows that are equal in every value"
             parts.append(f"<details><summary>{told}</summary>{_table(equal, told)}</details>")
-    if any(map(len, comparison.only)):
-        parts += ["<h2>Rows that only one run has</h2>", _table(alone(comparison), "Number of such rows, by method")]
+    if len(comparison.only):
+        parts += ["<h2>Rows that only one run has</h2>", _table(comparison.only, "Number of such rows, by method")]
     return (
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -434,9 +387,6 @@ def _table(frame: pd.DataFrame, caption: str) -> str:
 def beside(run: report.Run, *, most: int = 12) -> Styler | Markdown | None:
     """Show what a tweak did: the headline scores of a run beside those of the book and of the paper run.
 
-    Only a notebook that was run by hand, or in a variation, has something to show: the pages of the book itself stay
-    as they are.
-
     Parameters
     ----------
     run : report.Run
@@ -448,43 +398,45 @@ def beside(run: report.Run, *, most: int = 12) -> Styler | Markdown | None:
     -------
     Styler, Markdown or None
         A table of ARI and AMI, or of the first two metrics of a notebook that has neither; a sentence where nothing
-        can stand beside this run; nothing in a build that is no variation.
+        can stand beside this run; nothing unless a notebook was run by hand or in a variation.
     """
-    base = "book" if run.profile == SCRATCH else run.profile.partition("+")[0]
-    if base == run.profile:
+    if run.base is None:
         return None
     rows, provenance = report.read(run.path)
     this = Results("this run", _headline(rows), {run.notebook: provenance})
-    shown = pd.DataFrame({"what": labels(this.rows), "metric": this.rows["metric"].map(_title)})
-    shown["this run"] = _scores(this.rows["mean"], this.rows["sd"])
+    shown = pd.DataFrame({"what": labels(this.rows), "metric": this.rows["metric"].map(report.title)})
+    shown["this run"] = _scores(this.rows)
     away, notes = None, []
-    for name, folder in ((base, report.results_path(run.notebook, profile=base).parent), ("paper run", report.PAPER)):
+    for name, folder in (
+        (run.base, report.results_path(run.notebook, profile=run.base).parent),
+        ("paper run", report.PAPER),
+    ):
         try:
             other = Results(name, *report.collect(source=folder, notebooks=[run.notebook]))
         except ParameterError:
             notes.append(f"There are no rows of the {name} to put beside it.")
             continue
-        other = other._replace(rows=_headline(other.rows))
-        pairs = match(this.rows, other.rows)
+        theirs = _headline(other.rows)
+        pairs = match(this.rows, theirs)
         if not pairs:
             notes.append(f"The {name} has no such rows, it is of other corpora or methods.")
             continue
-        mine = [place for place, _ in pairs]
-        theirs = other.rows.iloc[[place for _, place in pairs]].set_axis(mine)
-        shown[name] = pd.Series(_scores(theirs["mean"], theirs["sd"]), mine)
+        theirs = theirs.iloc[[place for _, place in pairs]].set_axis([place for place, _ in pairs])
+        shown[name] = pd.Series(_scores(theirs), theirs.index)
         if away is None:
-            away = this.rows["mean"][mine] - theirs["mean"]
-            shown["difference"] = away.map(report.number)
-            notes += _notes(other, this, _other_content(other, this)) or [f"The parameters are those of the {name}."]
+            away = this.rows["mean"][theirs.index] - theirs["mean"]
+            shown["difference"] = away.map(number)
+            notes += _notes(other, this) or [f"The parameters are those of the {name}."]
     if away is None:
-        return Markdown(" ".join(notes))
+        return Markdown(html.escape(" ".join(notes)))
     order = away.abs().sort_values(ascending=False, kind="stable").index
     caption = f"This run beside others, {min(most, len(order))} of {len(order)} rows, the largest differences first. "
-    return report.styled(shown.loc[order[:most]].fillna("–"), caption=caption + " ".join(notes)).hide()
+    caption += html.escape(" ".join(notes))
+    return report.styled(shown.loc[order[:most]].fillna("–"), caption=caption).format(escape="html").hide()
 
 
 def _headline(rows: pd.DataFrame) -> pd.DataFrame:
     """Choose the rows that tell most: agreement with labels on all tracks, noise counted as singletons."""
-    measures = [name for name in DEFAULT[:2] if name in set(rows["metric"])] or list(rows["metric"].unique()[:2])
+    measures = [name for name in DEFAULT[:2] if name in {*rows["metric"]}] or rows["metric"].unique()[:2]
     chosen = rows["metric"].isin(measures) & (rows["subset"] == "all") & rows["noise"].isin(["none", "singletons"])
     return rows[chosen].reset_index(drop=True)

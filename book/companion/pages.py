@@ -4,14 +4,13 @@
 table and figure gets a mark there that opens and says what it was computed from, every glued number a link to the cell
 that it comes from. Code is folded, all but the parameters. Tables are written as CSV, figures as SVG, result files as
 JSON and CSV, sounds and images within HTML as files that a browser fetches when they are wanted.
-Notebooks as executed are read and not changed.
-``python -m companion trim`` takes out of the rendered book what no page loads.
+Notebooks as executed are read and not changed. ``python -m companion trim`` takes out of the rendered book what no page
+loads.
 """
 
 import csv
 import hashlib
 import html
-import io
 import json
 import re
 import shutil
@@ -21,6 +20,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from companion import execute
+from companion.text import plain
 from vae_lib.checks import ParameterError
 
 DOWNLOADS = "extra"  # in the staged tree; html_extra_path of _config.yml puts what it holds at the root of the book
@@ -38,18 +39,9 @@ _GLUED = re.compile(r"^```\{glue:any\} *(?P<key>[\w-]+)\n:doc: *(?P<page>[\w-]+)
 _FIGURE = re.compile(r"^```\{figure\} *figures/(?P<name>[\w-]+)\.png\n(?P<rest>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-class Download(NamedTuple):
-    """One file that belongs to an output."""
-
-    kind: str  # "CSV", "PNG", "SVG"
-    of: str  # "table", "figure"
-    path: str  # from the root of the book
-
-
 class Rows(NamedTuple):
     """A result file as the book ships it."""
 
-    name: str
     path: str  # from the root of the book, without suffix
     provenance: Mapping[str, Any]
 
@@ -59,18 +51,10 @@ class Made(NamedTuple):
 
     page: str
     anchor: str  # of the cell
-    title: str  # of what it shows, for those who hear the page
-    downloads: tuple[Download, ...]
-    rows: tuple[Rows, ...]  # behind it
+    titles: list[str]  # of what it shows, for those who hear the page
+    downloads: list[tuple[str, str]]  # what each is, "CSV of table 2", and its path from the root of the book
+    rows: Sequence[Rows]  # behind it
     parameters: Mapping[str, object]  # of the page
-
-
-class Figure(NamedTuple):
-    """A figure that has a name, so that a page of prose can show it too."""
-
-    anchor: str
-    alt: str
-    png: bytes
 
 
 def stage(
@@ -84,8 +68,8 @@ def stage(
     """Write executed notebooks and prose, with their marks, and all downloads to the tree that Sphinx reads.
 
     The rows behind a cell are those of its page, or, where the page has none, those of the pages that its parameter
-    `notebooks` names. A cell that shows the stored rows of the paper run has the tag ``rows:paper``, and ``rows:build``
-    too where it shows both.
+    `notebooks` names. A cell that shows the stored rows of the `paper` run has the tag ``rows:paper``, and
+    ``rows:build`` too where it shows both. Prose shows a figure of a notebook by its name, ``figures/<name>.png``.
 
     Parameters
     ----------
@@ -96,19 +80,18 @@ def stage(
     notebooks : iterable of str
         Names of the pages that are notebooks, without suffix.
     prose : iterable of path
-        The pages that are not, such as ``book/index.md``. They show a figure of a notebook by its name, as
-        ``figures/<name>.png``.
+        The pages that are not, such as ``book/index.md``.
     paper : path, optional
         Folder of the result files of the paper run.
-
-    Raises
-    ------
-    ParameterError
-        If a notebook has not been executed, a result file is broken, or prose shows what no notebook has.
     """
     import nbformat
 
     build, into = Path(build), Path(into)
+    static = into / "book/_html"  # what it holds is _static in the book
+    for folder in (static, into / DOWNLOADS):
+        folder.mkdir(parents=True, exist_ok=True)
+    with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:
+        shutil.copyfile(script, static / script.name)
     documents = {name: _read_notebook(build / "executed" / f"{name}.ipynb") for name in notebooks}
     glued = {
         (name, output["metadata"]["scrapbook"]["name"]): anchor(name, cell)
@@ -120,43 +103,35 @@ def stage(
     built = _ship_results(build / "results", into / DOWNLOADS, "results")
     stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
     made: dict[str, Made] = {}
-    figures: dict[str, Figure] = {}
-    for folder in ("book/_html", DOWNLOADS):
-        (into / folder).mkdir(parents=True, exist_ok=True)
-    static = into / "book/_html"  # what it holds is _static in the book
-    with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:
-        shutil.copyfile(script, static / script.name)
+    drawn: dict[str, tuple[str, execute.Figure]] = {}
     for name, document in documents.items():
-        parameters = _parameters(build / "params" / f"{name}.json")
+        path = build / "params" / f"{name}.json"
+        parameters = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         read = [name] if name in built else parameters.get("notebooks", [])
-        own = [built[each] for each in read if each in built]
-        kept = [stored[each] for each in read if each in stored]
+        own, kept = ([rows[each] for each in read if each in rows] for rows in (built, stored))
         cells = []
         for cell in document.cells:
-            if cell.cell_type == "code":
-                for output in cell.outputs:
-                    output.get("data", {}).pop(PLOTLY, None)
-                    if "text/html" in output.get("data", {}):
-                        output.data["text/html"] = as_files(output.data["text/html"], static)
-                others = [page for page in read if page != name]
-                shown = _prepare_outputs(cell, name, into / DOWNLOADS, others)
-                shown = shown._replace(rows=_rows_behind(cell, own, kept), parameters=parameters)
-                made[shown.anchor] = shown
-                figures |= _named_figure(cell, shown.anchor)
-                if not {"parameters", "hide-input", "hide-cell", "remove-input"} & set(cell.metadata.get("tags", [])):
-                    cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
-                cells += [nbformat.v4.new_markdown_cell(f"({shown.anchor})=", id=f"{cell['id']}-anchor"), cell]
-                if _shows(cell):
-                    cells.append(nbformat.v4.new_markdown_cell(mark(shown, page=name), id=f"{cell['id']}-mark"))
-            else:
+            if cell.cell_type != "code":
                 cell.source = _link_numbers(cell.source, glued, name)
                 cells.append(cell)
+                continue
+            shown = Made(name, anchor(name, cell), [], [], _rows_behind(cell, own, kept), parameters)
+            _prepare_outputs(cell, shown, into, others=[page for page in read if page != name])
+            made[shown.anchor] = shown
+            tags = cell.metadata.get("tags", [])
+            if not {"parameters", "hide-input", "hide-cell", "remove-input"} & {*tags}:
+                cell.metadata["tags"] = [*tags, "hide-input"]
+            cells += [nbformat.v4.new_markdown_cell(f"({shown.anchor})=", id=f"{cell['id']}-anchor"), cell]
+            if _shows(cell):
+                cells.append(nbformat.v4.new_markdown_cell(mark(shown, page=name), id=f"{cell['id']}-mark"))
         if own:
             cells.append(nbformat.v4.new_markdown_cell(_rows_line(own), id="rows"))
         document.cells = cells
+        named = execute.figures(document)
+        drawn |= {key: (anchor(name, figure.cell), figure) for key, figure in named.items() if figure.png}
         nbformat.write(document, into / "book" / f"{name}.ipynb")
     for path in map(Path, prose):
-        text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, figures, made, into / "book")
+        text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, drawn, made, into / "book")
         (into / "book" / path.name).write_text(text, encoding="utf-8")
 
 
@@ -165,22 +140,24 @@ def anchor(page: str, cell: Mapping[str, object]) -> str:
     return "cell-" + re.sub(r"[^a-z0-9]+", "-", f"{page}-{cell['id']}".lower()).strip("-")
 
 
+# Marks.
+
+
 def facts(made: Made) -> dict[str, str]:
     """Tell what a cell was computed from: corpus, parameters, seeds, commit and duration, as far as they are known."""
     about = [rows.provenance for rows in made.rows]
     corpora = {f"{name}, content {of['hash'][:12]}": None for each in about for name, of in each["corpora"].items()}
-    seeds = {each["parameters"]["seeds"] for each in about if "seeds" in each["parameters"]}
+    counts = sorted({each["parameters"]["seeds"] for each in about if "seeds" in each["parameters"]})
     seconds = sum(each["seconds"] for each in about)
+    took = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
     told = {
         "corpus": "; ".join(corpora),
         "parameters": ", ".join(
-            f"{name} = {_told(value)}" for name, value in made.parameters.items() if name != "profile"
+            f"{name} = {value}".replace("'", "") for name, value in made.parameters.items() if name != "profile"
         ),
-        "seeds": ", ".join("0" if count == 1 else f"0 to {count - 1}" for count in sorted(seeds)),
+        "seeds": ", ".join("0" if count == 1 else f"0 to {count - 1}" for count in counts),
         "commit": ", ".join(sorted({each["commit"] for each in about})),
-        "duration": f"{_duration(seconds)} for {'the page' if len(about) == 1 else f'{len(about)} pages'}"
-        if about
-        else "",
+        "duration": f"{took} for {'the page' if len(about) == 1 else f'{len(about)} pages'}" if about else "",
     }
     return {name: text for name, text in told.items() if text}
 
@@ -191,30 +168,103 @@ def mark(made: Made, *, page: str) -> str:
     place = f'<a href="{"" if here else f"{made.page}.html"}#{made.anchor}">{"this cell" if here else "a cell"}</a>'
     lines = {"made by": f'{place} of <a href="../_sources/book/{made.page}.ipynb" download>{made.page}.ipynb</a>'}
     lines |= {name: html.escape(text) for name, text in facts(made).items()}
-    several = len({(each.of, Path(each.path).stem) for each in made.downloads if each.kind != "PNG"}) > 1
-    lines["download"] = ", ".join(
-        f'<a href="../{each.path}" download>{each.kind}{f" of {each.of} {number}" if several else ""}</a>'
-        for number, each in _numbered(made.downloads)
-    )
+    lines["download"] = ", ".join(f'<a href="../{path}" download>{what}</a>' for what, path in made.downloads)
     lines["all rows"] = _rows_links(made.rows)
     listed = "\n".join(f"<dt>{name}</dt><dd>{text}</dd>" for name, text in lines.items() if text)
+    titles = "; ".join(made.titles) or "the text above"
+    shortened = titles if len(titles) <= 90 else titles[:90].rsplit(" ", 1)[0] + " …"
     return (
         f'<details class="trace">\n<summary>Source{" and download" if made.downloads else ""}'
-        f'<span class="visually-hidden"> of {html.escape(made.title)}</span></summary>\n'
+        f'<span class="visually-hidden"> of {html.escape(shortened)}</span></summary>\n'
         f"<dl>\n{listed}\n</dl>\n</details>\n"
     )
+
+
+def _rows_links(rows: Iterable[Rows]) -> str:
+    links = {
+        path.removeprefix("results/"): f'<a href="../{path}.csv" download>CSV</a>, '
+        f'<a href="../{path}.json" download>JSON</a>'
+        for path, _ in rows
+    }
+    return "; ".join(f"{name}: {files}" if len(links) > 1 else files for name, files in links.items())
+
+
+def _rows_line(rows: Iterable[Rows]) -> str:
+    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(rows)}.</p>\n'
+
+
+def _rows_behind(cell: Mapping, own: Sequence[Rows], kept: Sequence[Rows]) -> list[Rows]:
+    tags = cell.metadata.get("tags", [])
+    if "rows:paper" not in tags or not kept:
+        return list(own)
+    return [*(own if "rows:build" in tags else ()), *kept]
+
+
+def _shows(cell: Mapping) -> bool:
+    """Whether a reader sees an output of the cell: a value that is only glued has none."""
+    hidden = {"remove-cell", "remove_cell", "remove-output", "remove_output"} & {*cell.metadata.get("tags", [])}
+    return not hidden and any("scrapbook" not in output.get("metadata", {}) for output in cell.outputs)
+
+
+# Outputs.
+
+
+def _prepare_outputs(cell: dict, made: Made, into: Path, *, others: Sequence[str]) -> None:
+    """Write the tables, figures and sounds of a cell to files, and make what stands in the page accessible."""
+    settings = cell.metadata.get("mystnb", {}).get("figure", {})
+    stem, caption = (
+        f"{made.page}-{cell['id']}",
+        re.sub(r"\s*\{\w+\}`[^`]*`|[*`]", "", settings.get("caption", "")).strip(),
+    )
+    files: list[tuple[str, str, int, str]] = []  # kind, of what, its number, path
+    tables = pictures = 0
+    for output in cell.outputs:
+        data = output.get("data", {})
+        data.pop(PLOTLY, None)
+        if "text/html" in data:
+            data["text/html"] = as_files(data["text/html"], into / "book/_html")
+        for kind in ("text/html", f"{RECORD}text/html"):
+            if "<table" in data.get(kind, ""):
+                data[kind] = accessible(data[kind], pages=others)
+        drawn = data.pop("image/svg+xml", None)
+        data.pop(f"{RECORD}image/svg+xml", None)  # the page of prose that shows it takes the PNG as well
+        if "scrapbook" in output.get("metadata", {}):
+            continue
+        for lines in table_cells(data.get("text/html", "")):
+            tables += 1
+            path = f"tables/{stem}{f'-{tables}' if tables > 1 else ''}.csv"
+            _write_csv(into / DOWNLOADS / path, lines)
+            files.append(("CSV", "table", tables, path))
+            found = re.search(r"<caption[^>]*>(.*?)</caption>", data["text/html"], re.DOTALL)
+            made.titles.append(html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else "a table")
+        if "image/png" in data:
+            pictures += 1
+            picture = hashlib.sha256(b64decode(data["image/png"])).hexdigest()  # as Sphinx names it
+            files.append(("PNG", "figure", pictures, f"_images/{picture}.png"))
+            made.titles.append(caption or "a figure")
+            first = re.split(r"(?<=[.:;])\s", caption, maxsplit=1)[0].rstrip(".:;")
+            image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
+            image.setdefault("alt", first or f"Figure of the page {made.page}")
+        if drawn is not None and len("".join(drawn)) <= LARGEST_SVG:
+            path = f"figures/{settings.get('name') or stem}{f'-{pictures}' if pictures > 1 else ''}.svg"
+            (into / DOWNLOADS / path).parent.mkdir(parents=True, exist_ok=True)
+            (into / DOWNLOADS / path).write_text("".join(drawn), encoding="utf-8")
+            files.append(("SVG", "figure", pictures, path))
+    several = tables + pictures > 1
+    made.downloads.extend((f"{kind} of {of} {at}" if several else kind, path) for kind, of, at, path in files)
 
 
 def table_cells(text: str) -> list[list[list[str]]]:
     """Read the tables of a piece of HTML: per table its lines, per line the text of each cell.
 
-    A cell over several columns or lines is repeated in each, so that all lines have the same length.
+    A cell over several columns or lines is repeated in each, so that all lines have the same length. What the cells of
+    a column say on hovering stands in a column after it.
 
     Examples
     --------
     >>> from companion import pages
-    >>> pages.table_cells("<table><tr><th>model</th><th>ARI</th></tr><tr><td>VAE</td><td>0.17</td></tr></table>")
-    [[['model', 'ARI'], ['VAE', '0.17']]]
+    >>> pages.table_cells("<table><tr><th>ARI</th></tr><tr><td title='p .01'>.17</td></tr></table>")
+    [[['ARI', 'ARI, in full'], ['.17', 'p .01']]]
     """
     from bs4 import BeautifulSoup
 
@@ -223,19 +273,22 @@ def table_cells(text: str) -> list[list[list[str]]]:
         broken.replace_with("\n")
     tables = []
     for table in document.find_all("table"):
-        grid: dict[tuple[int, int], str] = {}
+        grid: dict[tuple[int, int], tuple[str, str]] = {}
         for line, row in enumerate(table.find_all("tr")):
             column = 0
             for cell in row.find_all(["td", "th"]):
                 while (line, column) in grid:
                     column += 1
-                content = cell.get_text().replace("\xa0", " ").strip()
+                content = cell.get_text().replace("\xa0", " ").strip(), cell.get("title", "")
                 for down in range(int(cell.get("rowspan", 1))):
                     for right in range(int(cell.get("colspan", 1))):
                         grid[line + down, column + right] = content
-        width = 1 + max((column for _, column in grid), default=-1)
-        height = 1 + max((line for line, _ in grid), default=-1)
-        tables.append([[grid.get((line, column), "") for column in range(width)] for line in range(height)])
+        height, width = (1 + max((place[axis] for place in grid), default=-1) for axis in (0, 1))
+        columns = []
+        for at in range(width):
+            shown, hovered = zip(*(grid.get((line, at), ("", "")) for line in range(height)), strict=True)
+            columns += [shown, (f"{shown[0]}, in full", *hovered[1:])] if any(hovered) else [shown]
+        tables.append([list(line) for line in zip(*columns, strict=True)])
     return tables
 
 
@@ -262,63 +315,17 @@ def accessible(text: str, *, pages: Sequence[str] = ()) -> str:
     return str(document)
 
 
-def as_files(text: str, static: Path | str) -> str:
-    """Write the sounds and images that a piece of HTML holds to files, and give HTML that loads them.
-
-    Parameters
-    ----------
-    text : str
-    static : path
-        The folder of a staged book whose content is ``_static`` in the rendered one.
-    """
-    folder = Path(static) / "media"
-    folder.mkdir(parents=True, exist_ok=True)
+def as_files(text: str, static: Path) -> str:
+    """Write the sounds and images within a piece of HTML to ``media`` in a folder, and give HTML that loads them."""
 
     def as_file(found: re.Match) -> str:
         content = b64decode(found["content"])
         name = f"{hashlib.sha256(content).hexdigest()[:16]}.{MEDIA[found['kind']]}"
-        (folder / name).write_bytes(content)
+        (static / "media").mkdir(parents=True, exist_ok=True)
+        (static / "media" / name).write_bytes(content)
         return f"../_static/media/{name}"
 
     return _EMBEDDED.sub(as_file, text)
-
-
-def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> int:
-    """Remove from a rendered book what no page loads; return how many bytes that was.
-
-    That is what MathJax has for other inputs and outputs, and maps of minified code. The notebooks that the book offers
-    for download become the clean ones, which can be run and do not repeat every figure. Roles that docutils gives to
-    lists of citations, and that ARIA has withdrawn, go as well; the arrows of the navigation get a name.
-
-    Parameters
-    ----------
-    folder : path
-        The rendered book.
-    sources : iterable of path
-        The clean notebooks.
-    """
-    folder = Path(folder)
-    before = _size(folder)
-    mathjax = folder / "_static/mathjax"
-    needed = [mathjax / name for name in MATHJAX]
-    for path in [path for path in mathjax.rglob("*") if path.is_file()]:
-        if not any(path == keep or keep in path.parents for keep in needed):
-            path.unlink()
-    for path in [*folder.rglob("*.js.map"), *folder.rglob("*.css.map")]:
-        path.unlink()
-    for source in map(Path, sources):
-        shutil.copyfile(source, folder / "_sources/book" / source.name)
-    for path in folder.rglob("*.html"):
-        text = path.read_text(encoding="utf-8")
-        text = re.sub(r' role="list"(?= class="citation-list")| role="doc-biblioentry"', "", text)
-        path.write_text(
-            text.replace(f"<summary>{TOGGLE}", f'<summary aria-label="Its pages">{TOGGLE}'), encoding="utf-8"
-        )
-    return before - _size(folder)
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _read_notebook(path: Path) -> dict:
@@ -330,23 +337,10 @@ def _read_notebook(path: Path) -> dict:
         raise ParameterError(f"cannot read {path}: {error.strerror}; execute its notebook first") from None
 
 
-def _parameters(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def _told(value: object) -> str:
-    return ", ".join(map(str, value)).join("[]") if isinstance(value, list) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
-
-
 def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(lines)
 
 
 def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:
@@ -356,163 +350,20 @@ def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             rows, provenance = content["rows"], content["provenance"]
-            columns = list(rows[0]) if rows else []
-            lines = [[_cell(row[name]) for name in columns] for row in rows]
-        except (ValueError, KeyError, TypeError) as error:
+            lines = [
+                [json.dumps(v, ensure_ascii=False) if isinstance(v, list | dict) else v for v in row.values()]
+                for row in rows
+            ]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ParameterError(f"{path} is not a result file: {error!r}") from None
-        _write_csv(into / under / f"{path.stem}.csv", [columns, *lines])
+        _write_csv(into / under / f"{path.stem}.csv", [[*rows[0]] if rows else [], *lines])
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         (into / under / path.name).write_text(text, encoding="utf-8")
-        found[path.stem] = Rows(path.stem, f"{under}/{path.stem}", provenance)
+        found[path.stem] = Rows(f"{under}/{path.stem}", provenance)
     return found
 
 
-def _cell(value: object) -> object:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else value
-
-
-def _shows(cell: Mapping) -> bool:
-    """Whether a reader sees an output of the cell: a value that is only glued has none."""
-    hidden = {"remove-cell", "remove_cell", "remove-output", "remove_output"} & set(cell.metadata.get("tags", []))
-    return not hidden and any("scrapbook" not in output.get("metadata", {}) for output in cell.outputs)
-
-
-def _rows_behind(cell: Mapping, own: Sequence[Rows], kept: Sequence[Rows]) -> tuple[Rows, ...]:
-    tags = cell.metadata.get("tags", [])
-    if "rows:paper" not in tags or not kept:
-        return tuple(own)
-    return (*own, *kept) if "rows:build" in tags else tuple(kept)
-
-
-def _prepare_outputs(cell: dict, page: str, folder: Path, others: Sequence[str]) -> Made:
-    """Write the tables and figures of a cell to `folder`, and make them accessible where they stand."""
-    figure = cell.metadata.get("mystnb", {}).get("figure", {})
-    stem = figure.get("name") or f"{page}-{cell['id']}"
-    downloads, titles, tables, figures = [], [], 0, 0
-    for output in cell.outputs:
-        data = output.get("data", {})
-        for kind in ("text/html", f"{RECORD}text/html"):
-            if "<table" in data.get(kind, ""):
-                data[kind] = accessible(data[kind], pages=others)
-        drawn = data.pop("image/svg+xml", None)
-        data.pop(f"{RECORD}image/svg+xml", None)  # the page of prose that shows it takes the PNG as well
-        if "scrapbook" in output.get("metadata", {}):
-            continue
-        for lines in table_cells(data.get("text/html", "")):
-            tables += 1
-            name = f"tables/{page}-{cell['id']}{f'-{tables}' if tables > 1 else ''}.csv"
-            _write_csv(folder / name, lines)
-            downloads.append(Download("CSV", "table", name))
-            titles.append(_caption(data["text/html"]) or "a table")
-        if "image/png" in data:
-            figures += 1
-            picture = b64decode(data["image/png"])
-            downloads.append(Download("PNG", "figure", f"_images/{hashlib.sha256(picture).hexdigest()}.png"))
-            titles.append(_plain(figure.get("caption", "")) or "a figure")
-            described = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
-            described.setdefault("alt", _first_sentence(figure.get("caption", "")) or f"Figure of the page {page}")
-        if drawn is not None and len("".join(drawn)) <= LARGEST_SVG:
-            name = f"figures/{stem}{f'-{figures}' if figures > 1 else ''}.svg"
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text("".join(drawn), encoding="utf-8")
-            downloads.append(Download("SVG", "figure", name))
-    return Made(page, anchor(page, cell), _shortened("; ".join(titles) or "the text above"), tuple(downloads), (), {})
-
-
-def _caption(text: str) -> str:
-    found = re.search(r"<caption[^>]*>(.*?)</caption>", text, re.S)
-    return html.unescape(re.sub(r"<[^>]+>", "", found[1])).strip() if found else ""
-
-
-def _plain(text: str) -> str:
-    """Drop roles and emphasis of MyST."""
-    return re.sub(r"[*`]", "", re.sub(r"\s*\{\w+\}`[^`]*`", "", text)).strip()
-
-
-def _first_sentence(text: str) -> str:
-    return re.split(r"(?<=[.:;])\s", _plain(text), maxsplit=1)[0].rstrip(".:;")
-
-
-def _shortened(text: str, longest: int = 90) -> str:
-    return text if len(text) <= longest else text[:longest].rsplit(" ", 1)[0] + " …"
-
-
-def _numbered(downloads: Sequence[Download]) -> Iterable[tuple[int, Download]]:
-    """Count tables and figures of a cell, each kind from 1; the PNG and the SVG of a figure have the same number."""
-    counts: dict[tuple[str, str], int] = {}
-    for each in downloads:
-        counts[each.of, each.kind] = counts.get((each.of, each.kind), 0) + 1
-        yield counts[each.of, each.kind], each
-
-
-def _rows_links(rows: Sequence[Rows]) -> str:
-    links = {
-        each.path.removeprefix("results/"): f'<a href="../{each.path}.csv" download>CSV</a>, '
-        f'<a href="../{each.path}.json" download>JSON</a>'
-        for each in rows
-    }
-    return "; ".join(f"{name}: {files}" if len(links) > 1 else files for name, files in links.items())
-
-
-def _rows_line(rows: Sequence[Rows]) -> str:
-    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(rows)}.</p>\n'
-
-
-def _link_numbers(text: str, glued: Mapping[tuple[str, str], str], page: str) -> str:
-    """Make each glued number a link to the cell that it comes from."""
-    return _NUMBER.sub(lambda found: f"[{found[0]}](#{_glued_by(found, glued, page)})", text)
-
-
-def _named_figure(cell: dict, place: str) -> dict[str, Figure]:
-    settings = cell.metadata.get("mystnb", {})
-    pictures = [output["data"]["image/png"] for output in cell.outputs if "image/png" in output.get("data", {})]
-    if "name" not in settings.get("figure", {}) or not pictures:
-        return {}
-    return {settings["figure"]["name"]: Figure(place, settings["image"]["alt"], b64decode(pictures[-1]))}
-
-
-def _prose(
-    text: str,
-    page: str,
-    glued: Mapping[tuple[str, str], str],
-    figures: Mapping[str, Figure],
-    made: Mapping[str, Made],
-    folder: Path,
-) -> str:
-    """Give a page of prose its links and marks, and, where it prints numbers, the box that says whose they are."""
-    used: list[str] = []
-
-    def marked(cell: str) -> str:
-        used.append(cell)
-        return mark(made[cell], page=page)
-
-    def figure(found: re.Match) -> str:
-        if found["name"] not in figures:
-            raise ParameterError(f"page {page} shows the figure {found['name']!r}, which no notebook draws")
-        shown = figures[found["name"]]
-        (folder / "figures").mkdir(exist_ok=True)
-        (folder / "figures" / f"{found['name']}.png").write_bytes(shown.png)
-        head, _, rest = found[0].partition("\n")
-        alt = "" if ":alt:" in rest else f":alt: {shown.alt}\n"
-        return f"{head}\n{alt}{rest}\n\n{marked(shown.anchor)}"
-
-    def value(found: re.Match) -> str:
-        return f"{found[0]}\n\n{marked(_glued_by(found, glued, page))}"
-
-    used += [_glued_by(found, glued, page) for found in _NUMBER.finditer(text)]
-    text = _GLUED.sub(value, _FIGURE.sub(figure, _link_numbers(text, glued, page)))
-    if not used:
-        return text
-    lines = ["| page | its cells | computed from | commit | duration |", "|---|---|---|---|---|"]
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for cell in dict.fromkeys(used):
-        told = [facts(made[cell]).get(name, "–") for name in ("corpus", "commit", "duration")]
-        alike.setdefault((made[cell].page, *told), []).append(cell)
-    for (name, *told), cells in alike.items():
-        links = ", ".join(f"[{cell.removeprefix(f'cell-{name}-')}](#{cell})" for cell in cells)
-        lines.append(f"| {{doc}}`{name}` | {links} | {' | '.join(told)} |")
-    rows = {each.path: each for cell in used for each in made[cell].rows}
-    return "\n".join([text.rstrip(), "", HEADING, "", *lines, "", _rows_line(list(rows.values()))])
+# Prose.
 
 
 def _glued_by(found: re.Match, glued: Mapping[tuple[str, str], str], page: str) -> str:
@@ -520,3 +371,76 @@ def _glued_by(found: re.Match, glued: Mapping[tuple[str, str], str], page: str) 
     if key not in glued:
         raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
     return glued[key]
+
+
+def _link_numbers(text: str, glued: Mapping[tuple[str, str], str], page: str) -> str:
+    """Make each glued number a link to the cell that it comes from."""
+    return _NUMBER.sub(lambda found: f"[{found[0]}](#{_glued_by(found, glued, page)})", text)
+
+
+def _prose(
+    text: str,
+    page: str,
+    glued: Mapping[tuple[str, str], str],
+    figures: Mapping[str, tuple[str, execute.Figure]],
+    made: Mapping[str, Made],
+    folder: Path,
+) -> str:
+    """Give a page of prose its links and marks, and, where it prints numbers, the box that says whose they are."""
+    used = [_glued_by(found, glued, page) for found in _NUMBER.finditer(text)]
+
+    def marked(shown: str, cell: str) -> str:
+        used.append(cell)
+        return f"{shown}\n\n{mark(made[cell], page=page)}"
+
+    def figure(found: re.Match) -> str:
+        name = found["name"]
+        if name not in figures:
+            raise ParameterError(f"page {page} shows the figure {name!r}, which no notebook draws")
+        cell, shown = figures[name]
+        (folder / "figures").mkdir(exist_ok=True)
+        (folder / "figures" / f"{name}.png").write_bytes(shown.png)
+        head, _, rest = found[0].partition("\n")
+        alt = "" if ":alt:" in rest else f":alt: {shown.cell['metadata']['mystnb']['image']['alt']}\n"
+        return marked(f"{head}\n{alt}{rest}", cell)
+
+    text = _FIGURE.sub(figure, _link_numbers(text, glued, page))
+    text = _GLUED.sub(lambda found: marked(found[0], _glued_by(found, glued, page)), text)
+    if not used:
+        return text
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for cell in dict.fromkeys(used):
+        told = [plain(facts(made[cell]).get(name, "–")) for name in ("corpus", "commit", "duration")]
+        alike.setdefault((made[cell].page, *told), []).append(cell)
+    lines = ["| page | its cells | computed from | commit | duration |", "|---|---|---|---|---|"]
+    for (name, *told), cells in alike.items():
+        links = ", ".join(f"[{cell.removeprefix(f'cell-{name}-')}](#{cell})" for cell in cells)
+        lines.append(f"| {{doc}}`{name}` | {links} | {' | '.join(told)} |")
+    rows = {each.path: each for cell in used for each in made[cell].rows}
+    return "\n".join([text.rstrip(), "", HEADING, "", *lines, "", _rows_line(rows.values())])
+
+
+# The rendered book.
+
+
+def trim(folder: Path | str, *, sources: Iterable[Path | str] = ()) -> None:
+    """Remove from a rendered book what no page loads.
+
+    That is what MathJax has for other inputs and outputs, and maps of minified code. The notebooks that the book offers
+    for download become the clean `sources`, which can be run and do not repeat every figure. Roles that docutils gives
+    to lists of citations, and that ARIA has withdrawn, go as well; the arrows of the navigation get a name.
+    """
+    folder = Path(folder)
+    mathjax = folder / "_static/mathjax"
+    needed = {mathjax / name for name in MATHJAX}
+    unused = [path for path in mathjax.rglob("*") if path.is_file() and not needed & {path, *path.parents}]
+    for path in [*unused, *folder.rglob("*.js.map"), *folder.rglob("*.css.map")]:
+        path.unlink(missing_ok=True)
+    for source in map(Path, sources):
+        shutil.copyfile(source, folder / "_sources/book" / source.name)
+    for path in folder.rglob("*.html"):
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r' role="list"(?= class="citation-list")| role="doc-biblioentry"', "", text)
+        path.write_text(
+            text.replace(f"<summary>{TOGGLE}", f'<summary aria-label="Its pages">{TOGGLE}'), encoding="utf-8"
+        )

@@ -7,23 +7,27 @@ import io
 import json
 import os
 import platform
+import re
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
-from vae_lib import checks, disentangle, metrics, models, store
+from companion import NOTEBOOK, ROOT
+from companion.text import between, number, plus_minus
+from vae_lib import checks, metrics, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
 
-ROOT = Path(__file__).resolve().parents[2]
 PAPER = ROOT / "paper" / "results"
 """Where the rows that the article prints are kept."""
 PUBLISHED = ROOT / "data" / "evidence" / "published.csv"
@@ -32,10 +36,10 @@ EXHIBITS = ROOT / "paper" / "exhibits.csv"
 
 MEASURES = (
     metrics.METRICS
-    | disentangle.MEASURES
+    | metrics.MEASURES
     | {
-        "seconds": disentangle.Measure("Seconds", 0.0, np.inf, False),
-        "mebibytes": disentangle.Measure("Mebibytes", 0.0, np.inf, False),
+        "seconds": metrics.Measure("Seconds", 0.0, np.inf, False),
+        "mebibytes": metrics.Measure("Mebibytes", 0.0, np.inf, False),
     }
 )
 """Everything that a row can measure, in the order in which tables show it."""
@@ -78,111 +82,88 @@ undefined.
 NUMBERS = ("coverage", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seconds")
 SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of rows that may be compared
 
+SCRATCH = "scratch"  # the build of notebooks that are run by hand
 PACKAGES = ("librosa", "numpy", "pandas", "scikit-learn", "scipy", "torch", "umap-learn")
+
+Rows = TypeVar("Rows")
 
 
 class Run:
     """Collects the rows of one notebook and writes them, once, to its result file.
 
+    ``run = companion.Run(globals())`` reads the parameters of the page itself, the annotated names of its
+    ``parameters`` cell; the one called `profile` says which build receives the rows:
+    ``_build/<profile>/results/<notebook>.json``.
+
     Parameters
     ----------
-    notebook : str
-        Name of the notebook.
-    profile : str
-        Build that receives the rows: ``_build/<profile>/results/<notebook>.json``.
-    **parameters
-        The notebook's other parameters, for the provenance.
+    page : mapping
+        The global names of the notebook.
+    notebook : str, optional
+        Its name, where neither the run nor the editor tells it.
+
+    Raises
+    ------
+    ParameterError
+        If there is no parameter `profile`, or nothing tells the name of the notebook.
+
+    Examples
+    --------
+    >>> import companion
+    >>> page = {"__annotations__": {"profile": str, "k": int}, "profile": "scratch", "k": 10, "other": 1}
+    >>> run = companion.Run(page, notebook="easy")
+    >>> run.notebook, run.profile, run.parameters
+    ('easy', 'scratch', {'k': 10})
     """
 
-    def __init__(self, notebook: str, *, profile: str, **parameters: object) -> None:
-        self.notebook, self.profile, self.parameters = notebook, profile, parameters
-        self.path = results_path(notebook, profile=profile)
+    def __init__(
+        self, page: Mapping[str, object] | str, *, notebook: str | None = None, **old_parameters: object
+    ) -> None:
+        if isinstance(page, str):  # the old way: Run("easy", profile=profile, k=k, …)
+            notebook, parameters = page, old_parameters
+        else:
+            parameters, notebook = _parameters(page), notebook or _name(page)
+        self.notebook, self.profile = notebook, str(parameters.pop("profile"))
+        self.parameters = parameters
+        self.path = results_path(notebook, profile=self.profile)
         self.started = time.monotonic()
         self._rows: list[dict[str, object]] = []
         self._corpora: dict[str, dict[str, str]] = {}
 
-    def add(
-        self,
-        scores: Sequence[Score],
-        *,
-        corpus: Corpus,
-        model: str,
-        features: str,
-        clusterer: str,
-        k: float,
-        target: str,
-        seconds: float,
-        subset: str = "all",
-        noise: str = "none",
-        coverage: float = 1.0,
-        params: Mapping[str, object] | None = None,
-    ) -> None:
-        """Add one row per score.
+    def add(self, given: Rows, *, corpus: Corpus | None = None, **old_method: object) -> Rows:
+        """Keep rows, and give back what was given.
 
         Parameters
         ----------
-        scores : sequence of Score
-        corpus : Corpus
-            What they were measured on.
-        model, features, clusterer : str
-            What was scored: "vae", "audio summary", "kmeans" …
-        k : float
-            Number of clusters; their mean over seeds where the clusterer chooses it.
-        target : str
-            Label that the clusters were compared with: "genre", "language", "factor" or "none".
-        seconds : float
-            What it took to train and cluster.
-        subset : str
-            Which tracks: "all", "fault_filtered" …
-        noise : {"none", "singletons", "cluster"}
-            What tracks without a cluster counted as, as in `metrics.without_noise`.
-        coverage : float
-            Share of the tracks that are in a cluster, the mean of `metrics.coverage`.
-        params : mapping, optional
-            Settings of the model.
+        given : protocol.Evaluation or pandas.DataFrame
+            An object with such a table as `rows`, and with `corpus`, or with `corpora`, which maps the name of a corpus
+            to its ``hash`` and ``source``; or the table itself, with the `COLUMNS` but for ``notebook``.
+        corpus : Corpus, optional
+            What a table was measured on.
 
         Raises
         ------
         ParameterError
-            If `noise` is unknown, `coverage` is no share, or tracks are said to be left out and not what they count as.
+            If columns are missing, or it is not known what the rows were measured on.
         """
-        checks.one_of(noise, "noise", ("none", *metrics.NOISE))
-        if checks.in_range(coverage, "coverage", low=0, high=1) < 1 and noise == "none":
-            raise ParameterError(f"noise must say what the tracks without a cluster count as: coverage is {coverage}")
-        if subset == "all" or corpus.name not in self._corpora:  # a subset has the name of the whole
-            self._corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
-        for score in scores:
-            low, high = score.interval
-            self._rows.append(
-                {
-                    "notebook": self.notebook,
-                    "corpus": corpus.name,
-                    "n": len(corpus),
-                    "features": features,
-                    "model": model,
-                    "params": dict(params or {}),
-                    "clusterer": clusterer,
-                    "k": k,
-                    "noise": noise,
-                    "coverage": coverage,
-                    "target": target if score.space == "labels" else "none",
-                    "subset": subset,
-                    "metric": score.metric,
-                    "space": score.space,
-                    "mean": score.mean,
-                    "sd": score.sd,
-                    "ci_low": low,
-                    "ci_high": high,
-                    "tracks_low": score.tracks[0],
-                    "tracks_high": score.tracks[1],
-                    "chance": score.chance,
-                    "p_value": score.p_value,
-                    "seeds": len(score.values),
-                    "seconds": seconds,
-                    "values": list(score.values),
-                    "reason": score.reason,
-                }
-            )
+        rows = getattr(given, "rows", given)
+        if old_method:  # the old way: scores, corpus=music, model="vae", features=…
+            rows = pd.DataFrame(_scored(given, corpus, **old_method))
+        missing = [name for name in COLUMNS[1:] if name not in getattr(rows, "columns", ())]
+        if missing:
+            raise ParameterError(f"what is added must have rows, a table with the columns {', '.join(missing)}")
+        corpora = dict(getattr(given, "corpora", {}))
+        if corpus is None and rows is not given:
+            corpus = getattr(given, "corpus", None)
+        if corpus is not None:
+            corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
+        untold = sorted({*rows["corpus"]} - corpora.keys() - self._corpora.keys())
+        if untold:
+            raise ParameterError(f"corpus must say what the rows of {', '.join(untold)} were measured on")
+        whole = {*rows.loc[rows["subset"] == "all", "corpus"]}  # a subset has the name of the whole
+        self._corpora |= {name: of for name, of in corpora.items() if name in whole or name not in self._corpora}
+        self._rows += rows.assign(notebook=self.notebook)[[*COLUMNS]].to_dict("records")
+        return given
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -200,12 +181,25 @@ class Run:
         if not self._rows:
             raise ParameterError(f"notebook {self.notebook!r} has no rows to write: add scores first")
         rows = [{name: _plain(value) for name, value in row.items()} for row in self._rows]
-        identities = [json.dumps([row[name] for name in COLUMNS[: COLUMNS.index("mean")]]) for row in rows]
-        twice = {identity for identity in identities if identities.count(identity) > 1}
-        if twice:
-            raise ParameterError(f"{len(twice)} row(s) were added twice, the first: {min(twice)}")
+        counts = Counter(json.dumps([row[name] for name in COLUMNS[: COLUMNS.index("mean")]]) for row in rows)
+        if twice := [identity for identity, count in counts.items() if count > 1]:
+            raise ParameterError(f"{len(twice)} row(s) were added twice, the first: {twice[0]}")
         store.write_json(self.path, {"provenance": self._provenance(), "rows": rows})
         return self.path
+
+    @property
+    def base(self) -> str | None:
+        """The build that a variation, or a notebook run by hand, stands beside; None where this is no such run."""
+        base = "book" if self.profile == SCRATCH else self.profile.partition("+")[0]
+        return None if base == self.profile else base
+
+    def beside(self) -> object:
+        """Show the rows that were written beside those of other runs, as `compare.beside` does."""
+        if self.base is None:
+            return None
+        from companion import compare  # what a book does not use makes none of its pages stale
+
+        return compare.beside(self)
 
     def _provenance(self) -> dict[str, object]:
         parameters = {name: _plain(value) for name, value in self.parameters.items()}
@@ -221,6 +215,59 @@ class Run:
             "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
             "seconds": round(time.monotonic() - self.started, 1),
         }
+
+
+def _parameters(page: Mapping[str, object]) -> dict[str, object]:
+    """Give the annotated names of a page and their values."""
+    kinds = page.get("__annotations__") or page.get("__annotate__", lambda _: {})(1)  # from Python 3.14 on, on demand
+    if "profile" not in kinds or "profile" not in page:
+        raise ParameterError("Run(globals()) finds no parameter profile: run the cell tagged 'parameters' first")
+    return {name: page[name] for name in kinds if name in page}
+
+
+def _name(page: Mapping[str, object]) -> str:
+    """Name of the notebook as the run tells it, or an editor."""
+    told = (os.environ.get(NOTEBOOK), page.get("__vsc_ipynb_file__"), page.get("__session__"))
+    names = [Path(str(name)).stem for name in told if name and (name == told[0] or str(name).endswith(".ipynb"))]
+    if not names:
+        raise ParameterError('the name of this notebook is not known here: say Run(globals(), notebook="easy")')
+    return names[0]
+
+
+def _scored(
+    scores: Sequence[Score],
+    corpus: Corpus,
+    *,
+    target: str,
+    subset: str = "all",
+    noise: str = "none",
+    coverage: float = 1.0,
+    params: Mapping[str, object] | None = None,
+    **method: object,
+) -> list[dict[str, object]]:
+    """The old way to rows: one per score, the rest by keyword. `protocol.evaluate` does this now."""
+    about = {"corpus": corpus.name, "n": len(corpus), "subset": subset, "noise": noise, "coverage": coverage} | method
+    return [
+        about
+        | {
+            "params": dict(params or {}),
+            "target": target if score.space == "labels" else "none",
+            "metric": score.metric,
+            "space": score.space,
+            "mean": score.mean,
+            "sd": score.sd,
+            "ci_low": score.interval[0],
+            "ci_high": score.interval[1],
+            "tracks_low": score.tracks[0],
+            "tracks_high": score.tracks[1],
+            "chance": score.chance,
+            "p_value": score.p_value,
+            "seeds": len(score.values),
+            "values": list(score.values),
+            "reason": score.reason,
+        }
+        for score in scores
+    ]
 
 
 def results_path(notebook: str, *, profile: str) -> Path:
@@ -306,8 +353,15 @@ def collect(
     return rows, {name: provenance for name, (_, provenance) in found.items()}
 
 
-def select(rows: pd.DataFrame, **where: object) -> pd.Series:
-    """Give the one row for which every column in `where` has the value asked for.
+def where(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
+    """Give the rows for which every column has the value asked for."""
+    for name in columns:
+        checks.one_of(name, "column", COLUMNS)
+    return rows[np.logical_and.reduce([rows[name] == value for name, value in columns.items()])]
+
+
+def select(rows: pd.DataFrame, **columns: object) -> pd.Series:
+    """Give the one row for which every column has the value asked for.
 
     Raises
     ------
@@ -317,16 +371,14 @@ def select(rows: pd.DataFrame, **where: object) -> pd.Series:
     Examples
     --------
     >>> from companion import report
-    >>> where = {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
-    >>> row = report.select(report.stored(), **where)
+    >>> about = {"notebook": "easy", "model": "vae", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
+    >>> row = report.select(report.stored(), **about)
     >>> row["corpus"], int(row["n"]), int(row["seeds"])
     ('gtzan', 1000, 10)
     """
-    for name in where:
-        checks.one_of(name, "column", COLUMNS)
-    found = rows[np.logical_and.reduce([rows[name] == value for name, value in where.items()])]
+    found = where(rows, **columns)
     if len(found) != 1:
-        asked = ", ".join(f"{name}={value!r}" for name, value in where.items())
+        asked = ", ".join(f"{name}={value!r}" for name, value in columns.items())
         raise ParameterError(f"{len(found)} rows have {asked}; there must be exactly one")
     return found.iloc[0]
 
@@ -341,6 +393,52 @@ def stored() -> pd.DataFrame:
 def published() -> pd.DataFrame:
     """Figures that the original project published: a row per method, named as in result rows, a column per metric."""
     return pd.read_csv(PUBLISHED, index_col="model").rename_axis(None)
+
+
+READINGS = {
+    "features": ("raw", "native"),
+    "PCA, in its own space": ("pca", "native"),
+    "PCA, in the features": ("pca", "common"),
+    "base VAE": ("published_vae", "native"),
+    "β-VAE": ("published_beta_vae", "native"),
+}
+"""How a line of the published table may be read, by model and by space of its shape metrics, which it does not tell."""
+
+
+def among_noise(rows: pd.DataFrame) -> pd.DataFrame:
+    """Place every published figure among the draws of noise and beside what real tracks give.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        Of the audit: on the corpus ``noise`` and, as far as they are there, on one of music.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One line per figure: `reading`, `metric`, `value`, `low` and `high` (the middle 95 % of the draws), `below` (the
+        share of draws below the value), `inside`, and `nearer`: whether it is nearer to the median of noise than to the
+        mean of real tracks; NaN where a shuffled order decides, or there are no real tracks.
+    """
+    figures, lines = published(), []
+    noisy, real = rows[rows["corpus"] == "noise"], rows[rows["corpus"] != "noise"]
+    for reading, (model, space) in READINGS.items():
+        for metric in figures:
+            labelled = metric in metrics.LABEL_METRICS
+            if reading == "PCA, in the features" and labelled:
+                continue  # the same clusters as in its own space
+            shuffled = labelled and f"{model}_shuffled" in {*noisy["model"]}
+            about = {"metric": metric, "space": "labels" if labelled else space}
+            value = float(figures.loc[model, metric])
+            draws = np.array(select(noisy, model=f"{model}_shuffled" if shuffled else model, **about)["values"])
+            low, high = map(float, np.quantile(draws, [0.025, 0.975]))
+            line = {"reading": reading, "metric": metric, "value": value, "low": low, "high": high}
+            line |= {"below": float(np.mean(draws < value)), "inside": low <= value <= high, "nearer": np.nan}
+            if len(real) and not shuffled:
+                there = select(real, model=model, **about)["mean"]
+                line["nearer"] = float(abs(value - np.median(draws)) < abs(value - there))
+            lines.append(line)
+    return pd.DataFrame(lines)
 
 
 def score(row: pd.Series) -> Score:
@@ -373,96 +471,152 @@ def compare(first: pd.Series, second: pd.Series, *, paired: bool = True) -> Comp
 
 
 def table(
-    rows: pd.DataFrame, *, space: str, caption: str, by: str = "model", names: Mapping[str, str] | None = None
+    rows: pd.DataFrame,
+    *,
+    caption: str,
+    space: str = "labels",
+    by: str = "model",
+    names: Mapping[str, str] | None = None,
+    level: float = 0.05,
 ) -> Styler:
-    """Lay rows out for reading: a line per model, a column per metric, and under each score its chance level and p.
+    """Lay rows out for reading: a line per model, a column per metric, and a last line that tells what chance gives.
+
+    A cell holds mean ± sd over seeds, and ● where the score is above chance. What else the row says, its intervals and
+    its p-value, is shown on hovering and goes with the CSV.
 
     Parameters
     ----------
     rows : pandas.DataFrame
-        Result rows that differ in metric and in the column `by` only, once `space` is chosen.
-    space : str
-        "labels", "native" or "common".
+        Result rows that differ in metric, target and the column `by` only, once `space` is chosen. With several
+        targets each metric has a column for each.
     caption : str
         What stands above the table.
+    space : str
+        "labels", "native" or "common".
     by : str
         Column whose values get a line each: "model", "corpus" …
     names : mapping of these values to str, optional
         What to call them, in the order to show; all of them by default.
+    level : float
+        Chance of even one ● in a table of nothing but chance: p-values are corrected over it after Holm (1979).
 
     Returns
     -------
     pandas.io.formats.style.Styler
-        Its `data` holds the cells as text: mean ± sd over seeds, and below it chance and the p-value, corrected over
-        this table after Holm (1979). An arrow beside a metric's name says which way is better.
+        Its `data` holds the cells as text. An arrow beside a metric's name says which way is better.
+
+    Examples
+    --------
+    >>> from companion import report
+    >>> rows = report.stored().query("notebook == 'easy' and subset == 'all' and clusterer == 'kmeans'")
+    >>> names = {"raw": "features", "vae": "base VAE"}
+    >>> shown = report.table(rows, names=names, caption="Agreement with genre.").data
+    >>> list(shown.index), shown.loc["features", "ARI ↑"].endswith(" ●")
+    (['features', 'base VAE', 'chance'], True)
     """
-    rows = rows[rows["space"] == space]
-    rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
     names = names or {value: value for value in rows[by].unique()}
-    cells: dict[str, dict[str, str]] = {}
-    for metric in [name for name in MEASURES if name in set(rows["metric"])]:
-        title = f"{MEASURES[metric].title} {'↑' if MEASURES[metric].greater_is_better else '↓'}"
-        for value, name in names.items():
-            row = select(rows, **{by: value, "metric": metric})
-            score = f"{number(row['mean'])} ± {number(row['sd'])}"
-            cells.setdefault(title, {})[name] = f"{score}\nchance {number(row['chance'])}\np {number(row['p_value'])}"
-    return styled(pd.DataFrame(cells, index=list(names.values())), caption=caption)
+    for value in names:
+        checks.one_of(value, by, {*rows[by]})
+    rows = rows[(rows["space"] == space) & rows[by].isin(names)]
+    rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
+    cells: dict[str, list[str]] = {}
+    hover: dict[str, list[str]] = {}
+    known, targets = {*zip(rows["metric"], rows["target"], strict=True)}, rows["target"].unique()
+    for metric, target in [(name, to) for name in MEASURES for to in targets if (name, to) in known]:
+        heading = f"{title(metric)} {target}" if len(targets) > 1 else title(metric)
+        these = rows[(rows["metric"] == metric) & (rows["target"] == target)]
+        found = [select(these, **{by: value}) if value in {*these[by]} else None for value in names]
+        marks = [" ●" if row is not None and row["p_value"] <= level else "" for row in found]
+        chances = [number(chance, 2) for chance in sorted(these["chance"])]
+        cells[heading] = [
+            "–" if row is None else plus_minus(row, digits=2) + mark for row, mark in zip(found, marks, strict=True)
+        ]
+        cells[heading].append(" to ".join(dict.fromkeys([chances[0], chances[-1]])))
+        hover[heading] = [*("" if row is None else _in_full(row) for row in found), ""]
+    frame = pd.DataFrame(cells, index=[*names.values(), "chance"]).map(lambda text: re.sub(r"(?<!\d)0\.", ".", text))
+    if any("●" in text for text in frame.to_numpy().flat):
+        caption += f" ● above chance, p ≤ {level:g} over this table (Holm)."
+    if (frame.loc["chance"] == "–").all():
+        frame, hover = frame.drop("chance"), {name: told[:-1] for name, told in hover.items()}
+    return styled(frame, caption=caption, hover=pd.DataFrame(hover, index=frame.index))
 
 
-def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float = 0.05) -> Styler:
-    """Lay comparisons out for reading: a line per claim, with what speaks for it.
+def _in_full(row: pd.Series) -> str:
+    """All that a row says of a score, on a line; what is not defined is left out."""
+    parts = {
+        "mean {}": ["mean"],
+        "sd {}": ["sd"],
+        "95 % over seeds {} to {}": ["ci_low", "ci_high"],
+        "95 % over tracks {} to {}": ["tracks_low", "tracks_high"],
+        "chance {}": ["chance"],
+        "p {} (Holm)": ["p_value"],
+    }
+    told = [text.format(*map(number, row[names])) for text, names in parts.items() if row[names].notna().all()]
+    return ", ".join([*told, f"seeds {row['seeds']}", *filter(None, [row["reason"]])])
+
+
+VERDICTS = {"above": "▲", "below": "▼", "equal": "=", "not decided": "?"}
+"""Marks of verdicts, by how these begin."""
+
+
+def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
+    """Lay verdicts out for reading: a line per comparison, with its difference, interval, p-value and verdict.
 
     Parameters
     ----------
-    claims : mapping of str to metrics.Comparison
-        Each claims that the first method does better than the second, such as "base VAE above features".
+    verdicts : pandas.DataFrame
+        As from `protocol.verdicts`: a line per comparison, named by its index, with `difference`, `low`, `high`,
+        `p_holm` and `verdict`.
     caption : str
         What stands above the table.
-    level : float
-        Chance of even one false finding in the table, between 0 and 1.
 
-    Returns
-    -------
-    pandas.io.formats.style.Styler
-        Its `data` holds the cells as text: the difference with its 95 % interval over seeds, how often a seed of the
-        first does better, the p-value corrected over this table after Holm (1979), and the verdict: "supported", "the
-        reverse holds", "not decided", or "not testable" where nothing varies over seeds.
-
-    Raises
-    ------
-    ParameterError
-        If there are no claims, or `level` is out of range.
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from companion import report
+    >>> found = {"difference": [0.2], "low": [0.1], "high": [0.3], "p_holm": [0.01], "verdict": ["above"]}
+    >>> report.verdict_table(pd.DataFrame(found, index=["VAE − PCA"]), caption="ARI.").data.iloc[0].tolist()
+    ['0.200', '0.100 to 0.300', '0.010', '▲ above']
     """
-    if not claims:
-        raise ParameterError("claims must have at least one comparison, got none")
-    checks.in_range(level, "level", low=0, high=1)
-    corrected = metrics.holm([claim.p_value for claim in claims.values()])
-    lines = []
-    for claim, p_value in zip(claims.values(), corrected, strict=True):
-        lines.append(
-            {
-                "metric": MEASURES[claim.metric].title,
-                "difference": number(claim.difference),
-                "95 % interval": f"{number(claim.low)} to {number(claim.high)}",
-                "superiority": f"{claim.superiority:.0%}",
-                "p (Holm)": number(p_value),
-                "verdict": verdict(claim, p_value, level=level),
-            }
-        )
-    return styled(pd.DataFrame(lines, index=list(claims)), caption=caption)
+    marks = [
+        next((mark for word, mark in VERDICTS.items() if text.startswith(word)), "") for text in verdicts["verdict"]
+    ]
+    frame = pd.DataFrame(
+        {
+            "difference": verdicts["difference"].map(number),
+            "95 % interval": between(verdicts["low"], verdicts["high"]),
+            "p (Holm)": verdicts["p_holm"].map(number),
+            "verdict": [f"{mark} {text}".strip() for mark, text in zip(marks, verdicts["verdict"], strict=True)],
+        }
+    )
+    return styled(frame, caption=caption)
 
 
-def verdict(claim: Comparison, p_value: float, *, level: float = 0.05) -> str:
-    """Say what a comparison decides at a corrected p-value, in the words of `claims_table`."""
-    if np.isnan(p_value):
-        return "not testable"
-    if p_value > level:
-        return "not decided"
-    return "supported" if claim.difference > 0 else "the reverse holds"
+def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float = 0.05) -> Styler:
+    """Lay comparisons out for reading, the old way: `verdict_table` shows what `protocol.verdicts` finds."""
+    found = pd.DataFrame(
+        [{name: getattr(claim, name) for name in ("difference", "low", "high")} for claim in claims.values()],
+        index=list(claims),
+    )
+    p_value = metrics.holm([claim.p_value for claim in claims.values()])
+    decided = ["supported" if difference > 0 else "the reverse holds" for difference in found["difference"]]
+    verdict = np.where(np.isnan(p_value), "not testable", np.where(p_value > level, "not decided", decided))
+    frame = verdict_table(found.assign(p_holm=p_value, verdict=verdict), caption=caption).data
+    frame.insert(0, "metric", [MEASURES[claim.metric].title for claim in claims.values()])
+    frame.insert(3, "superiority", [f"{claim.superiority:.0%}" for claim in claims.values()])
+    return styled(frame.assign(verdict=verdict), caption=caption)
 
 
-def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
+def styled(frame: pd.DataFrame, *, caption: str, hover: pd.DataFrame | None = None) -> Styler:
     """Show a table whole, with its caption above it; equal tables give equal HTML.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Its texts may hold HTML: escape what comes from outside.
+    caption : str
+    hover : pandas.DataFrame, optional
+        What each cell says besides, on hovering and in the CSV that a page offers.
 
     Examples
     --------
@@ -474,7 +628,15 @@ def styled(frame: pd.DataFrame, *, caption: str) -> Styler:
     """
     style = frame.style.set_caption(caption).set_properties(**{"white-space": "pre-line"})
     style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
+    if hover is not None:
+        style.set_tooltips(hover.map(html.escape), as_title_attribute=True)
     return style.set_uuid(store.content_hash(frame.to_json(), caption)[:8])
+
+
+def title(metric: str) -> str:
+    """Name of a metric as tables show it, with an arrow that says which way is better."""
+    known = MEASURES.get(metric)
+    return f"{known.title} {'↑' if known.greater_is_better else '↓'}" if known else metric
 
 
 def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
@@ -508,6 +670,8 @@ def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
 
 def recipes() -> Styler:
     """List every model of `models.RECIPES`: what it is, how it differs from the base VAE, what it needs, its source."""
+    from vae_lib import models  # which loads torch: to compare runs or to set the article does without
+
     base = inspect.signature(models.compose).parameters
     rows = {}
     for name, recipe in models.RECIPES.items():
@@ -601,11 +765,3 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple | range | np.ndarray):
         return [_plain(item) for item in value]
     return value
-
-
-def number(value: float) -> str:
-    """Write a number as tables show it: three digits after the point below ten, one above, a dash for NaN."""
-    if np.isnan(value):
-        return "–"
-    text = f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
-    return text.replace("-", "−") if float(text) else text.removeprefix("-")

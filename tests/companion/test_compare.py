@@ -1,6 +1,5 @@
 """Two runs side by side: rows find their counterparts, differences are what they are, and nothing is hidden."""
 
-import json
 import os
 import re
 import shutil
@@ -8,40 +7,18 @@ import sys
 from pathlib import Path
 
 import nbclient
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from made import row
+from nbformat.v4 import new_code_cell, new_notebook
 
 from companion import compare, report
 from companion.__main__ import main
 from vae_lib.checks import ParameterError
-from vae_lib.metrics import Score
 
 ROOT = Path(__file__).resolve().parents[2]
-METHOD = {"model": "vae", "features": "public", "clusterer": "kmeans", "k": 3, "target": "genre", "seconds": 1.0}
-
-
-def ari(*values, metric="ari", space="labels"):
-    return Score(metric, space, np.array(values, dtype=float), np.array([0.0, 0.01]))
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch, small_corpus):
-    """A function that writes the result file of a run and reads it back: name of the build, rows, parameters."""
-    monkeypatch.setattr(report, "ROOT", tmp_path)
-    monkeypatch.setattr(report, "PAPER", tmp_path / "paper/results")
-    monkeypatch.setattr(report, "commit", lambda: "0123456789ab")
-
-    def write(build, *rows, notebook="easy", music=small_corpus, **parameters):
-        run = report.Run(notebook, profile=build, **parameters)
-        for row in rows:
-            scores = row.pop("scores")
-            run.add(scores if isinstance(scores, list) else [scores], corpus=music, **METHOD | row)
-        run.write()
-        return run
-
-    return write
+BEFORE, AFTER = [0.1, 0.2, 0.3, 0.2, 0.1, 0.3], [0.3, 0.4, 0.5, 0.4, 0.3, 0.5]
 
 
 def side_by_side(a="book", b="tweak", **options):
@@ -49,13 +26,8 @@ def side_by_side(a="book", b="tweak", **options):
 
 
 def test_a_changed_setting_is_compared_seed_by_seed(results):
-    before, after = [0.1, 0.2, 0.3, 0.2, 0.1, 0.3], [0.3, 0.4, 0.5, 0.4, 0.3, 0.5]
-    results(
-        "book", {"scores": ari(*before), "params": {"beta": 1.0}}, {"model": "raw", "scores": ari(0.3, 0.3)}, beta=1.0
-    )
-    results(
-        "tweak", {"scores": ari(*after), "params": {"beta": 8.0}}, {"model": "raw", "scores": ari(0.3, 0.3)}, beta=8.0
-    )
+    results("book", row(*BEFORE, params={"beta": 1.0}), row(0.3, 0.3, model="raw"), beta=1.0)
+    results("tweak", row(*AFTER, params={"beta": 8.0}), row(0.3, 0.3, model="raw"), beta=8.0)
     found = side_by_side()
     vae, raw = found.table.to_dict("records")  # the larger difference first
     assert (vae["mean_a"], vae["mean_b"], vae["difference"]) == pytest.approx((0.2, 0.4, 0.2))
@@ -63,29 +35,28 @@ def test_a_changed_setting_is_compared_seed_by_seed(results):
     assert (raw["difference"], raw["equal"]) == (0.0, True)
     assert np.isnan(raw["p_value"])
     assert found.notes == ["easy: beta 1 → 8."]
-    assert list(map(len, found.only)) == [0, 0]
+    assert found.only.empty
 
 
 def test_p_values_are_corrected_for_the_number_of_lines(results):
-    before, after = [0.1, 0.2, 0.3, 0.2, 0.1, 0.3], [0.3, 0.4, 0.5, 0.4, 0.3, 0.5]
-    for build, values in (("book", before), ("tweak", after)):
-        results(build, {"scores": [ari(*values), ari(*values, metric="ami")]})
+    for build, values in (("book", BEFORE), ("tweak", AFTER)):
+        results(build, row(*values), row(*values, metric="ami"))
     assert side_by_side().table["p_value"].tolist() == pytest.approx([2 * 2 / 2**6] * 2)
     assert side_by_side(measures=["ari"]).table["p_value"].tolist() == pytest.approx([2 / 2**6])
 
 
 def test_runs_with_other_numbers_of_seeds_are_compared_as_two_groups(results):
-    results("book", {"scores": ari(0.1, 0.11, 0.12, 0.13, 0.14)})
-    results("tweak", {"scores": ari(0.2, 0.21, 0.22)})
+    results("book", row(0.1, 0.11, 0.12, 0.13, 0.14))
+    results("tweak", row(0.2, 0.21, 0.22))
     assert side_by_side().table["p_value"].tolist() == pytest.approx([2 / 56])  # 8 seeds, 3 of them in one group
 
 
 def test_rows_that_one_run_has_alone_are_counted_and_named(results):
-    results("book", {"scores": ari(0.1, 0.2)}, {"model": "pca", "scores": ari(0.1, 0.2)})
-    results("tweak", {"model": "ae", "scores": [ari(0.1, 0.2), ari(0.1, 0.2, metric="ami")]})
+    results("book", row(0.1, 0.2), row(0.1, 0.2, model="pca"))
+    results("tweak", row(0.1, 0.2, model="ae"), row(0.1, 0.2, model="ae", metric="ami"))
     found = side_by_side()
     assert found.table.empty
-    assert compare.alone(found).to_numpy().tolist() == [
+    assert found.only.to_numpy().tolist() == [
         ["A", "easy", "small: vae · public · kmeans", 1],
         ["A", "easy", "small: pca · public · kmeans", 1],
         ["B", "easy", "small: ae · public · kmeans", 2],
@@ -97,8 +68,8 @@ def test_rows_that_one_run_has_alone_are_counted_and_named(results):
 
 
 def test_other_content_under_the_same_name_is_said_first_and_not_tested(results, small_corpus):
-    results("book", {"scores": ari(0.1, 0.2, 0.3)})
-    results("tweak", {"scores": ari(0.3, 0.4, 0.5)}, music=small_corpus.select(np.arange(12) > 1))
+    results("book", row(0.1, 0.2, 0.3))
+    results("tweak", row(0.3, 0.4, 0.5), music=small_corpus.select(np.arange(12) > 1))
     found = side_by_side()
     assert found.notes[0].startswith("easy: the corpus small has other content in book (")
     assert compare.as_text(found).splitlines()[1] == found.notes[0]
@@ -108,29 +79,23 @@ def test_other_content_under_the_same_name_is_said_first_and_not_tested(results,
 
 def test_undefined_scores_and_single_seeds_are_shown_without_a_test(results):
     for build, value in (("book", 0.2), ("tweak", 0.3)):
-        results(
-            build,
-            {"scores": Score("ari", "labels", np.array([value, np.nan]), np.array([]), reason="one cluster")},
-            {"model": "raw", "scores": ari(value)},
-            {"model": "pca", "scores": ari(value, value + 0.1, metric="silhouette", space="native")},
-        )
+        pca = row(value, value + 0.1, metric="silhouette", space="native", model="pca")
+        results(build, row(value, np.nan), row(value, model="raw"), pca)
     found = side_by_side()
     assert found.table["p_value"].isna().all()
     shown = compare.lines(found.table).set_index(["what", "metric"])
-    assert shown.loc[("small: raw · public · kmeans, genre", "ARI ↑"), ["A", "B", "B − A"]].tolist() == [
-        "0.200",
-        "0.300",
-        "0.100",
-    ]
-    assert shown.loc[("small: vae · public · kmeans, genre", "ARI ↑"), ["A", "B", "B − A"]].tolist() == ["–", "–", "–"]
+    raw, vae = (shown.loc[(f"small: {name} · public · kmeans, genre", "ARI ↑")] for name in ("raw", "vae"))
+    assert raw[["A", "B", "B − A"]].tolist() == ["0.200", "0.300", "0.100"]
+    assert vae[["A", "B", "B − A"]].tolist() == ["–", "–", "–"]
     assert shown.loc[("small: pca · public · kmeans, native", "Silhouette ↑"), "p (Holm)"] == "–"
     assert shown.index[-1][0] == "small: vae · public · kmeans, genre"  # what has no difference comes last
     assert "<svg" in compare.page(found)
+    assert "nan" not in compare.as_text(found)
 
 
 def test_nothing_but_undefined_scores_makes_a_page_without_a_figure(results):
     for build in ("book", "tweak"):
-        results(build, {"scores": ari(np.nan, np.nan)})
+        results(build, row(np.nan, np.nan))
     assert "<svg" not in compare.page(side_by_side())
 
 
@@ -184,13 +149,13 @@ def test_every_stored_row_of_the_paper_finds_itself_and_has_a_name_of_its_own():
 @pytest.mark.parametrize("run", ["nope", "", "../book", "_build"])
 def test_a_run_that_is_not_there_is_one_error_with_the_builds_that_are(results, run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    results("book+beta=8", {"scores": ari(0.1, 0.2)})
+    results("book+beta=8", row(0.1, 0.2))
     with pytest.raises(ParameterError, match=r"(there are the builds book\+beta=8|has no result files)"):
         compare.read(run)
 
 
 def test_a_folder_of_result_files_is_a_run_too(results, tmp_path):
-    written = results("book", {"scores": ari(0.1, 0.2)})
+    written = results("book", row(0.1, 0.2))
     for folder in (tmp_path / "_build/book", tmp_path / "_build/book/results"):
         assert len(compare.read(str(folder)).rows) == 1
     shutil.copytree(written.path.parent, tmp_path / "elsewhere")
@@ -199,7 +164,7 @@ def test_a_folder_of_result_files_is_a_run_too(results, tmp_path):
 
 def test_an_unknown_metric_names_those_that_are_there(results):
     for build in ("book", "tweak"):
-        results(build, {"scores": [ari(0.1, 0.2), ari(0.1, 0.2, metric="kl")]})
+        results(build, row(0.1, 0.2), row(0.1, 0.2, metric="kl"))
     assert side_by_side().table["metric"].tolist() == ["ari"]
     assert side_by_side(measures=["kl"]).table["metric"].tolist() == ["kl"]
     with pytest.raises(ParameterError, match="METRIC must be one of ari, kl, got 'airy'"):
@@ -207,8 +172,8 @@ def test_an_unknown_metric_names_those_that_are_there(results):
 
 
 def test_the_page_needs_no_other_file_shows_names_as_they_are_and_is_the_same_each_time(results):
-    results("book", {"scores": ari(0.1, 0.2), "model": "<b>vae</b>"})
-    results("tweak", {"scores": ari(0.1, 0.3), "model": "<b>vae</b>"}, note="<script>")
+    results("book", row(0.1, 0.2, model="<b>vae</b>"))
+    results("tweak", row(0.1, 0.3, model="<b>vae</b>"), note="<script>")
     found = side_by_side()
     page = compare.page(found)
     assert page == compare.page(found)
@@ -219,8 +184,8 @@ def test_the_page_needs_no_other_file_shows_names_as_they_are_and_is_the_same_ea
 
 
 def test_the_command_prints_a_table_and_the_path_of_the_page(results, capsys, tmp_path):
-    results("book", {"scores": ari(0.1, 0.2)})
-    results("book+beta=8", {"scores": ari(0.4, 0.6)})
+    results("book", row(0.1, 0.2))
+    results("book+beta=8", row(0.4, 0.6))
     assert main(["compare", "book", "book+beta=8", "--metric", "ari"]) == 0
     output = capsys.readouterr().out
     assert "0.150 ± 0.071 0.500 ± 0.141 0.350" in output
@@ -234,11 +199,10 @@ def test_the_command_prints_a_table_and_the_path_of_the_page(results, capsys, tm
 
 
 def test_a_run_by_hand_shows_its_scores_beside_those_of_the_book_and_the_paper(results, tmp_path):
-    results("book", {"scores": ari(0.1, 0.2)}, {"model": "raw", "scores": ari(0.3, 0.3)}, beta=1.0)
-    stored = results("stored", {"scores": ari(0.2, 0.2)})
-    shutil.copytree(stored.path.parent, tmp_path / "paper/results")
-    run = results("scratch", {"model": "raw", "scores": ari(0.3, 0.3)}, {"scores": ari(0.6, 0.7)}, beta=8.0)
-    table = compare.beside(run)
+    results("book", row(0.1, 0.2), row(0.3, 0.3, model="raw"), beta=1.0)
+    shutil.copytree(results("stored", row(0.2, 0.2)).path.parent, tmp_path / "paper/results")
+    run = results("scratch", row(0.3, 0.3, model="raw"), row(0.6, 0.7), beta=8.0)
+    table = run.beside()
     assert table.data.to_numpy().tolist() == [
         ["small: vae · public · kmeans, genre", "ARI ↑", "0.650 ± 0.071", "0.150 ± 0.071", "0.500", "0.200 ± 0.000"],
         ["small: raw · public · kmeans, genre", "ARI ↑", "0.300 ± 0.000", "0.300 ± 0.000", "0.000", "–"],
@@ -248,41 +212,41 @@ def test_a_run_by_hand_shows_its_scores_beside_those_of_the_book_and_the_paper(r
     assert len(compare.beside(run, most=1).data) == 1
 
 
-@pytest.mark.parametrize("build", ["book", "smoke", "paper"])
-def test_a_build_that_is_no_variation_shows_nothing(results, build):
-    assert compare.beside(results(build, {"scores": ari(0.1, 0.2)})) is None
-
-
-def test_a_variation_is_shown_beside_the_build_that_it_varies(results):
-    results("smoke", {"scores": ari(0.1, 0.2)})
-    table = compare.beside(results("smoke+beta=8", {"scores": ari(0.1, 0.3)}))
+def test_only_a_variation_or_a_run_by_hand_stands_beside_another(results):
+    for build in ("book", "smoke", "own-songs-01234567"):
+        assert results(build, row(0.1, 0.2)).beside() is None
+    table = results("smoke+beta=8", row(0.1, 0.3)).beside()
     assert list(table.data.columns) == ["what", "metric", "this run", "smoke", "difference"]
     assert "There are no rows of the paper run" in table.to_html()
 
 
-def test_a_run_by_hand_before_the_book_is_built_says_so(results):
-    text = compare.beside(results("scratch", {"scores": ari(0.1, 0.2)})).data
-    assert (
-        text == "There are no rows of the book to put beside it. There are no rows of the paper run to put beside it."
+def test_a_run_that_has_nothing_to_stand_beside_says_so(results):
+    run = results("scratch", row(0.1, 0.2))
+    told = "There are no rows of the book to put beside it. There are no rows of the paper run to put beside it."
+    assert run.beside().data == told
+    results("book", row(0.1, 0.2, model="other"))
+    assert run.beside().data.startswith("The book has no such rows, it is of other corpora or methods.")
+
+
+@pytest.mark.slow
+def test_a_notebook_that_is_run_by_hand_from_its_own_folder_ends_with_its_scores_beside_the_stored_ones(tmp_path):
+    shutil.copytree(ROOT / "book/companion", tmp_path / "book/companion", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "paper/results", tmp_path / "paper/results")
+    code = [
+        "profile: str = 'scratch'\nk: int = 4",
+        "import companion\nfrom companion import report\nrun = companion.Run(globals())\n"
+        "rows = report.collect(source=report.PAPER, notebooks=['easy'])[0]\n"
+        "of = {name: {'hash': '0' * 64, 'source': ''} for name in rows['corpus']}\n"
+        "run._corpora = of\nrun.add(rows)\nrun.write()\nrun.beside()",
+    ]
+    document = new_notebook(cells=[new_code_cell(source) for source in code])
+    client = nbclient.NotebookClient(
+        document, kernel_name="python3", resources={"metadata": {"path": tmp_path / "book"}}
     )
-
-
-def test_another_corpus_by_hand_has_nothing_to_stand_beside_and_says_so(results):
-    results("book", {"scores": ari(0.1, 0.2), "model": "other"})
-    text = compare.beside(results("scratch", {"scores": ari(0.1, 0.2)})).data
-    assert text.startswith("The book has no such rows, it is of other corpora or methods.")
-
-
-def test_a_notebook_runs_from_its_own_folder_and_ends_with_its_scores_beside_the_stored_ones(tmp_path, monkeypatch):
-    for name in ("vae_lib", "paper/results", "data/gtzan_mini"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    document = nbformat.read(ROOT / "book/methods.ipynb", as_version=4)
-    (tmp_path / "book").mkdir()
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "1")
-    ran = nbclient.NotebookClient(document, kernel_name="python3", resources={"metadata": {"path": tmp_path / "book"}})
-    ran = ran.execute(env=os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
-    rows = json.loads((tmp_path / "_build/scratch/results/methods.json").read_text(encoding="utf-8"))["rows"]
-    assert {row["model"] for row in rows} == {"random"}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    by_hand = {"PATH": path, "PYTHONPATH": f"{tmp_path / 'book'}:{ROOT}", "JPY_SESSION_NAME": "book/easy.ipynb"}
+    ran = client.execute(env=os.environ | by_hand | {"JUPYTER_PREFER_ENV_PATH": "1"})
+    assert (tmp_path / "_build/scratch/results/easy.json").is_file()
     shown = ran.cells[-1].outputs[0]["data"]["text/html"]
-    assert "There are no rows of the book to put beside it. The parameters are those of the paper run." in shown
+    assert "There are no rows of the book to put beside it." in shown
+    assert "k 10 → 4" in shown

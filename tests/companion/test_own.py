@@ -180,7 +180,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
 
 def test_a_saved_corpus_is_loaded_by_its_folder(tmp_path, monkeypatch):
     own.gather(collection(tmp_path, 4), build=tmp_path / "build", workers=1, progress=False)
-    monkeypatch.setattr(corpus, "_PROJECT", tmp_path)
+    monkeypatch.setattr("vae_lib.store.ROOT", tmp_path)
     assert len(corpus.load("build/corpus")) == 4
     with pytest.raises(ParameterError, match=r"corpus\.json: no such file"):
         corpus.load("build/other")

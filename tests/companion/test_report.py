@@ -1,183 +1,113 @@
-"""Result rows arrive whole, can be found again, and say where they come from."""
+"""Result rows arrive whole, can be found again, and say where they come from; tables show them on one line."""
 
 import base64
 import io
 import json
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+from made import row
 
-from companion import report
+import companion
+from companion import pages, report
 from vae_lib import metrics
 from vae_lib.checks import ParameterError
-from vae_lib.metrics import Comparison, Score
+from vae_lib.metrics import Score
 
-SCORES = [
-    Score("ari", "labels", np.array([0.25, 0.35]), np.array([0.0, 0.02, -0.02]), (0.2, 0.4)),
-    Score("silhouette", "native", np.array([0.5, np.nan]), np.array([]), reason="one cluster"),
-]
-METHOD = {"model": "vae", "features": "public", "clusterer": "kmeans", "k": 3, "target": "genre", "seconds": 1.5}
+SILHOUETTE = row(0.5, np.nan, metric="silhouette", space="native", null=(), reason="one cluster")
+
+# Rows and their file.
 
 
-@pytest.fixture
-def method(small_corpus):
-    return METHOD | {"corpus": small_corpus}
+def test_a_run_takes_its_parameters_and_its_name_from_the_page(monkeypatch):
+    page = {"unrelated": 1}
+    exec("profile: str = 'scratch'\nk: int = 10\nlimit: int | None = None\nother = 2", page)
+    monkeypatch.setenv(companion.NOTEBOOK, "easy")
+    run = companion.Run(page)
+    assert (run.notebook, run.profile, run.parameters) == ("easy", "scratch", {"k": 10, "limit": None})
+    monkeypatch.delenv(companion.NOTEBOOK)
+    assert companion.Run(page | {"__session__": "book/medium.ipynb"}).notebook == "medium"
+    assert companion.Run(page | {"__vsc_ipynb_file__": "/a/hard.ipynb", "__session__": "1"}).notebook == "hard"
+    assert companion.Run(page, notebook="data").notebook == "data"
+    with pytest.raises(ParameterError, match=r"not known here: say Run\(globals\(\), notebook=\"easy\"\)"):
+        companion.Run(page | {"__session__": "a console"})
+    with pytest.raises(ParameterError, match="finds no parameter profile"):
+        companion.Run({"profile": "scratch"}, notebook="easy")
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "ROOT", tmp_path)
-    return report.Run("easy", profile="scratch", epochs=3)
-
-
-def test_what_is_written_is_read_back(run, method):
-    run.add(SCORES, **method, params={"latent_dim": np.int64(4)})
+def test_what_is_written_is_read_back(results, small_corpus):
+    run = results("scratch", write=False, epochs=3)
+    evaluation = SimpleNamespace(
+        rows=pd.DataFrame([row(0.25, 0.35, params={"latent_dim": np.int64(4)}), SILHOUETTE]),
+        corpora={"small": {"hash": small_corpus.hash, "source": small_corpus.source}},
+    )
+    assert run.add(evaluation) is evaluation
     rows, provenance = report.read(run.write())
     assert list(rows.columns) == list(report.COLUMNS)
-    ari = report.select(rows, metric="ari")
-    assert (ari["mean"], ari["chance"], ari["seeds"], ari["target"]) == (pytest.approx(0.3), 0.0, 2, "genre")
-    assert ari["params"] == {"latent_dim": 4}
-    assert np.isnan(report.select(rows, metric="silhouette")["mean"])
-    assert report.select(rows, metric="silhouette")["target"] == "none"
-    assert (ari["tracks_low"], ari["tracks_high"]) == (0.2, 0.4)
-    assert (ari["values"], ari["reason"]) == ([0.25, 0.35], "")
-    silhouette = report.select(rows, metric="silhouette")
+    ari, silhouette = (report.select(rows, metric=metric) for metric in ("ari", "silhouette"))
+    assert (ari["notebook"], ari["mean"], ari["params"]) == ("easy", pytest.approx(0.3), {"latent_dim": 4})
+    assert np.isnan(silhouette["mean"])
     np.testing.assert_array_equal(silhouette["values"], [0.5, np.nan])
-    assert silhouette["reason"] == "one cluster"
-    assert (rows["noise"].tolist(), rows["coverage"].tolist()) == (["none"] * 2, [1.0] * 2)
-    assert provenance["corpora"]["small"]["hash"] == method["corpus"].hash
+    assert provenance["corpora"]["small"] == evaluation.corpora["small"]
     assert provenance["parameters"] == {"epochs": 3}
 
 
-def test_a_file_without_a_single_defined_value_has_numbers_all_the_same(run, method):
-    run.add(SCORES[1:], **method)
-    rows, _ = report.read(run.write())
+def test_a_file_without_a_single_defined_value_has_numbers_all_the_same(results):
+    rows, _ = report.read(results("scratch", SILHOUETTE).path)
     for name in ("mean", "ci_low", "tracks_low", "chance", "p_value"):
         assert rows[name].dtype == float
         assert np.isnan(rows[name]).all()
 
 
-def test_a_clustering_with_noise_has_a_row_for_each_way_to_count_it(run, method):
-    for noise in ("singletons", "cluster"):
-        run.add(SCORES[:1], **method, noise=noise, coverage=0.6)
-    rows, _ = report.read(run.write())
-    assert report.select(rows, noise="singletons")["coverage"] == 0.6
-    with pytest.raises(
-        ParameterError, match="noise must say what the tracks without a cluster count as: coverage is 0"
-    ):
-        run.add(SCORES, **method, coverage=0.6)
-    with pytest.raises(ParameterError, match="noise must be one of none, singletons, cluster, got 'dropped'"):
-        run.add(SCORES, **method, noise="dropped", coverage=0.6)
+def test_rows_that_are_none_are_refused(results):
+    run = results("scratch", write=False)
+    with pytest.raises(ParameterError, match="must have rows, a table with the columns corpus, n, features"):
+        run.add([1, 2])
+    with pytest.raises(ParameterError, match=r"a table with the columns metric$"):
+        run.add(pd.DataFrame([row(0.1)]).drop(columns="metric"))
+    with pytest.raises(ParameterError, match="corpus must say what the rows of small were measured on"):
+        run.add(pd.DataFrame([row(0.1)]))
+    with pytest.raises(ParameterError, match="'easy' has no rows"):
+        run.write()
 
 
-def test_all_result_files_of_a_build_are_collected_with_their_provenance(run, method, tmp_path):
-    run.add(SCORES, **method)
-    run.write()
-    other = report.Run("medium", profile="scratch", epochs=9)
-    other.add(SCORES[1:], **method)
-    copied = other.write().parent.rename(tmp_path / "results")
-    for found in (report.collect(source=copied), report.collect(source=str(copied), notebooks=["easy", "medium"])):
-        rows, provenance = found
-        assert rows["notebook"].tolist() == ["easy", "easy", "medium"]
-        assert rows.index.tolist() == [0, 1, 2]
-        assert rows["mean"].dtype == float
-        assert {name: of["parameters"]["epochs"] for name, of in provenance.items()} == {"easy": 3, "medium": 9}
-    assert set(report.collect(source=copied, notebooks=["medium"])[1]) == {"medium"}
-    run.write()
-    assert report.collect("scratch")[0]["notebook"].tolist() == ["easy", "easy"]
+def test_the_provenance_is_that_of_the_whole_corpus_whatever_subsets_were_scored(results, small_corpus):
+    part = small_corpus.select(np.arange(len(small_corpus)) < 6)
+    run = results("scratch", write=False)
+    for music, subset in ((part, "half"), (small_corpus, "all"), (part, "another half")):
+        run.add(pd.DataFrame([row(0.1, n=len(music), subset=subset)]), corpus=music)
+    rows, provenance = report.read(run.write())
+    assert rows["n"].tolist() == [6, 12, 6]
+    assert provenance["corpora"]["small"]["hash"] == small_corpus.hash
 
 
-def test_what_cannot_be_collected_is_named(run, method, tmp_path):
-    with pytest.raises(ParameterError, match=r"scratch/results has no result files; execute the notebooks first"):
-        report.collect("scratch")
-    run.add(SCORES, **method)
-    run.write()
-    with pytest.raises(ParameterError, match=r"lacks the results of medium, hard, it has those of easy"):
-        report.collect("scratch", notebooks=["easy", "medium", "hard"])
-    with pytest.raises(ParameterError, match="give either profile or source, got profile=None and source=None"):
-        report.collect()
-    with pytest.raises(ParameterError, match="give either profile or source"):
-        report.collect("scratch", source=tmp_path)
-    run.path.with_name("broken.json").write_text("{")
-    with pytest.raises(ParameterError, match=r"broken\.json is not a result file"):
-        report.collect("scratch")
-
-
-def test_methods_are_compared_seed_by_seed_from_a_result_file(run, method):
-    better, worse = (SCORES[0]._replace(values=np.array(values)) for values in ([0.5, 0.6, 0.8], [0.2, 0.5, 0.6]))
-    run.add([better], **method)
-    run.add([worse], **method | {"model": "raw"})
-    run.add([worse], **method | {"model": "raw", "target": "language"})
-    rows, _ = report.read(run.write())
-    vae, raw = (report.select(rows, model=model, target="genre") for model in ("vae", "raw"))
-    assert report.compare(vae, raw) == metrics.compare(better, worse)
-    assert report.compare(vae, raw, paired=False) == metrics.compare(better, worse, paired=False)
-    with pytest.raises(ParameterError, match="these differ in target: 'genre' and 'language'"):
-        report.compare(vae, report.select(rows, target="language"))
-
-
-def test_claims_are_shown_with_what_speaks_for_them():
-    def claim(difference, p_value):
-        return Comparison("ari", "labels", difference, difference - 0.1, difference + 0.1, p_value, 0.9, (10, 10))
-
-    claims = {
-        "up": claim(0.2, 0.01),
-        "down": claim(-0.2, 0.002),
-        "maybe": claim(0.05, 0.04),
-        "constant": claim(0.2, np.nan),
-    }
-    table = report.claims_table(claims, caption="Claims.").data
-    assert table["verdict"].to_dict() == {
-        "up": "supported", "down": "the reverse holds", "maybe": "supported", "constant": "not testable",
-    }  # fmt: skip
-    assert table["p (Holm)"].tolist() == ["0.020", "0.006", "0.040", "–"]
-    assert table.loc["down", ["metric", "difference", "95 % interval", "superiority"]].tolist() == [
-        "ARI", "−0.200", "−0.300 to −0.100", "90%",
-    ]  # fmt: skip
-    more = report.claims_table(claims | {"another": claim(0.1, 0.04)}, caption="Claims.").data
-    assert more.loc["maybe", "verdict"] == "not decided"  # the more is claimed, the more each claim must show
-    with pytest.raises(ParameterError, match="claims must have at least one comparison"):
-        report.claims_table({}, caption="Claims.")
-
-
-def test_the_file_is_strict_json_in_the_folder_of_its_build(run, method, tmp_path):
-    run.add(SCORES, **method)
-    path = run.write()
-    assert path == tmp_path / "_build" / "scratch" / "results" / "easy.json"
-    json.loads(path.read_text(), parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
-
-
-def test_the_parameter_hash_follows_the_parameters_and_nothing_else(run, method):
-    def digest(**parameters):
-        other = report.Run("easy", profile="scratch", **parameters)
-        other.add(SCORES, **method)
-        return report.read(other.write())[1]["parameter_hash"]
-
-    assert digest(epochs=3, beta=1.0) == digest(beta=1.0, epochs=3) != digest(epochs=4, beta=1.0)
-
-
-def test_a_value_measured_twice_is_refused_and_the_last_file_stays(run, method):
-    run.add(SCORES, **method)
-    before = run.write().read_text()
-    run.add(SCORES[:1], **method)
+def test_the_file_is_strict_json_and_a_value_measured_twice_leaves_the_last_one(results, small_corpus, tmp_path):
+    run = results("scratch", row(0.1, 0.2), SILHOUETTE)
+    assert run.path == tmp_path / "_build/scratch/results/easy.json"
+    before = run.path.read_text()
+    json.loads(before, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+    run.add(pd.DataFrame([row(0.3, 0.4)]))
     with pytest.raises(ParameterError, match=r"1 row\(s\) were added twice"):
         run.write()
     assert run.path.read_text() == before
 
 
-def test_an_unwritable_folder_is_one_clear_error(run, method, tmp_path):
+def test_the_parameter_hash_follows_the_parameters_and_nothing_else(results):
+    def digest(**parameters):
+        return report.read(results("scratch", row(0.1), **parameters).path)[1]["parameter_hash"]
+
+    assert digest(epochs=3, beta=1.0) == digest(beta=1.0, epochs=3) != digest(epochs=4, beta=1.0)
+
+
+def test_an_unwritable_folder_is_one_clear_error(results, tmp_path):
     (tmp_path / "_build").write_text("in the way")
-    run.add(SCORES, **method)
     with pytest.raises(ParameterError, match=r"cannot write .*easy\.json"):
-        run.write()
-
-
-def test_no_rows_is_an_error(run):
-    with pytest.raises(ParameterError, match="'easy' has no rows"):
-        run.write()
+        results("scratch", row(0.1))
 
 
 @pytest.mark.parametrize("profile", ["", "../elsewhere", "a/b", ".hidden", "/root"])
@@ -200,31 +130,101 @@ def test_a_broken_result_file_is_named(tmp_path, content, message):
     assert str(path) in str(error.value)
 
 
-def test_select_insists_on_one_row(run, method):
-    run.add(SCORES, **method)
+def test_all_result_files_of_a_build_are_collected_and_what_is_missing_is_named(results, tmp_path):
+    with pytest.raises(ParameterError, match=r"scratch/results has no result files; execute the notebooks first"):
+        report.collect("scratch")
+    folder = results("scratch", row(0.1), SILHOUETTE, epochs=3).path.parent
+    results("scratch", row(0.2), notebook="medium", epochs=9)
+    for found in (report.collect("scratch"), report.collect(source=str(folder), notebooks=["easy", "medium"])):
+        rows, provenance = found
+        assert rows["notebook"].tolist() == ["easy", "easy", "medium"]
+        assert rows.index.tolist() == [0, 1, 2]
+        assert {name: of["parameters"]["epochs"] for name, of in provenance.items()} == {"easy": 3, "medium": 9}
+    assert set(report.collect(source=folder, notebooks=["medium"])[1]) == {"medium"}
+    with pytest.raises(ParameterError, match=r"lacks the results of hard, it has those of easy, medium"):
+        report.collect("scratch", notebooks=["easy", "hard"])
+    for arguments in ({}, {"profile": "scratch", "source": tmp_path}):
+        with pytest.raises(ParameterError, match="give either profile or source"):
+            report.collect(**arguments)
+
+
+def test_select_insists_on_one_row(results):
+    rows = results("scratch", row(0.1), SILHOUETTE).rows
     with pytest.raises(ParameterError, match=r"0 rows have model='pca'; there must be exactly one"):
-        report.select(run.rows, model="pca")
+        report.select(rows, model="pca")
     with pytest.raises(ParameterError, match="2 rows have model='vae'"):
-        report.select(run.rows, model="vae")
+        report.select(rows, model="vae")
     with pytest.raises(ParameterError, match=r"column must be one of .*got 'colour'"):
-        report.select(run.rows, colour="red")
+        report.select(rows, colour="red")
 
 
-def test_the_table_shows_score_chance_and_corrected_p_in_the_order_asked_for(run, method):
-    for model in ("vae", "raw"):
-        run.add(SCORES[:1], **method | {"model": model})
-    table = report.table(run.rows, space="labels", names={"raw": "features", "vae": "base VAE"}, caption="Agreement.")
-    assert list(table.data.index) == ["features", "base VAE"]
-    # p is 1/4 alone, and twice that as one of two
-    assert table.data.loc["base VAE", "ARI ↑"] == "0.300 ± 0.071\nchance 0.000\np 0.500"
-    assert "Agreement." in table.to_html()
+def test_methods_are_compared_seed_by_seed_from_a_result_file(results):
+    better, worse = [0.5, 0.6, 0.8], [0.2, 0.5, 0.6]
+    run = results("scratch", row(*better), row(*worse, model="raw"), row(*worse, model="raw", target="language"))
+    rows, _ = report.read(run.path)
+    vae, raw = (report.select(rows, model=model, target="genre") for model in ("vae", "raw"))
+    scores = [Score("ari", "labels", np.array(values), np.array([])) for values in (better, worse)]
+    for paired in (True, False):
+        assert report.compare(vae, raw, paired=paired) == metrics.compare(*scores, paired=paired)
+    with pytest.raises(ParameterError, match="these differ in target: 'genre' and 'language'"):
+        report.compare(vae, report.select(rows, target="language"))
 
 
-def test_the_table_shows_measures_of_latents_too(run, method):
-    mig = Score("mig", "labels", np.array([0.2, 0.4]), np.array([0.01, 0.03]))
-    run.add([mig, SCORES[0]], **method)
-    table = report.table(run.rows, space="labels", caption="c")
-    assert list(table.data.columns) == ["ARI ↑", "MIG ↑"]
+# What readers see.
+
+
+def shown(results, *rows, **options):
+    return report.table(results("scratch", *rows, write=False).rows, caption="Scores.", **options)
+
+
+def test_a_table_has_a_line_per_score_chance_once_and_the_rest_on_hovering(results):
+    null = tuple(np.linspace(-0.02, 0.02, 99))
+    rows = [row(0.4, 0.44, model=model, null=null) for model in ("vae", "raw")] + [row(0.0, -0.004, model="pca")]
+    table = shown(results, *rows, names={"raw": "features", "vae": "base VAE", "pca": "PCA"})
+    assert table.data["ARI ↑"].to_dict() == {
+        "features": ".42 ± .03 ●", "base VAE": ".42 ± .03 ●", "PCA": ".00 ± .00", "chance": ".00",
+    }  # fmt: skip
+    html = table.to_html()
+    assert "Scores. ● above chance, p ≤ 0.05 over this table (Holm)." in html
+    assert "mean 0.420, sd 0.028, 95 % over seeds" in html
+    assert "p 0.030 (Holm), seeds 2" in html, "a hundredth, three times"
+    assert "nan" not in html.lower()
+    cells = pages.table_cells(html)[0]
+    assert cells[0] == ["", "ARI ↑", "ARI ↑, in full"]
+    assert cells[1][2].startswith("mean 0.420, sd 0.028"), "the CSV has it too"
+
+
+def test_a_table_shows_undefined_scores_single_seeds_large_ones_and_what_has_no_chance(results):
+    rows = [row(134.2, 138.2, metric="calinski_harabasz", space="common", null=()), SILHOUETTE | {"space": "common"}]
+    table = shown(results, *rows, space="common", by="corpus")
+    assert table.data.to_dict("index") == {"small": {"Silhouette ↑": "–", "Calinski-Harabasz ↑": "136 ± 3"}}
+    assert shown(results, row(0.5, metric="mig")).data.loc["vae", "MIG ↑"] == ".50"
+    assert (
+        shown(results, row(0.5, null=(0.1,)), row(0.5, model="b", null=(0.2,))).data.loc["chance"].item()
+        == ".10 to .20"
+    )
+
+
+def test_a_table_of_two_targets_has_a_column_for_each_and_a_dash_where_there_is_no_row(results):
+    rows = [row(0.4), row(0.1, target="language"), row(0.3, model="raw")]
+    table = shown(results, *rows).data
+    assert table.drop("chance").to_dict("index") == {
+        "vae": {"ARI ↑ genre": ".40", "ARI ↑ language": ".10"}, "raw": {"ARI ↑ genre": ".30", "ARI ↑ language": "–"},
+    }  # fmt: skip
+    with pytest.raises(ParameterError, match="model must be one of"):
+        shown(results, *rows, names={"vea": "VAE"})
+
+
+def test_verdicts_have_marks():
+    found = pd.DataFrame(
+        {"difference": [0.2, -0.0001, 0.1], "low": [0.1, -0.01, np.nan], "high": [0.3, 0.01, np.nan],
+         "p_holm": [0.01, 0.8, np.nan], "verdict": ["above", "equal within ±.02", "not decided"]},
+        index=["a", "b", "c"],
+    )  # fmt: skip
+    data = report.verdict_table(found, caption="Verdicts.").data
+    assert data["verdict"].tolist() == ["▲ above", "= equal within ±.02", "? not decided"]
+    assert data.loc["b"].tolist()[:3] == ["0.000", "−0.010 to 0.010", "0.800"]
+    assert data.loc["c", ["95 % interval", "p (Holm)"]].tolist() == ["–", "–"]
 
 
 def test_equal_tables_give_equal_html():
@@ -234,39 +234,24 @@ def test_equal_tables_give_equal_html():
     assert "x" * 300 in first  # not cut short
 
 
-def test_the_provenance_table_tells_where_a_number_comes_from(run, method):
-    run.add(SCORES, **method)
-    table = report.provenance_table(run.write())
-    text = " ".join(table.data.iloc[:, 0])
-    assert method["corpus"].hash[:12] in text
-    assert "epochs = 3" in text
-    assert f"pandas {pd.__version__}" in text
+def test_the_provenance_table_tells_where_a_number_comes_from(results, small_corpus):
+    text = " ".join(report.provenance_table(results("scratch", row(0.1), epochs=3).path).data.iloc[:, 0])
+    for told in (small_corpus.hash[:12], "epochs = 3", f"pandas {pd.__version__}"):
+        assert told in text
 
 
-def test_a_table_has_a_line_per_corpus_where_asked(run, method):
-    run.add(SCORES[:1], **method)
-    table = report.table(run.rows, space="labels", by="corpus", caption="c")
-    assert list(table.data.index) == ["small"]
-
-
-def test_the_provenance_is_that_of_the_whole_corpus_whatever_subsets_were_scored(run, method):
-    part = method["corpus"].select(np.arange(len(method["corpus"])) < 6)
-    for change in ({"corpus": part, "subset": "half"}, {}, {"corpus": part, "subset": "another half"}):
-        run.add(SCORES[:1], **method | change)
-    rows, provenance = report.read(run.write())
-    assert rows["n"].tolist() == [6, 12, 6]
-    assert provenance["corpora"]["small"]["hash"] == method["corpus"].hash
+def test_a_page_names_what_it_makes_of_the_article():
+    made = report.exhibits("easy")
+    assert re.fullmatch(r"(Table|Figure) \d+(, (Table|Figure) \d+)*", made)
+    assert report.provenance_table(report.PAPER / "easy.json").data.loc["in the article", "easy"] == made
 
 
 def test_the_overview_tells_what_a_corpus_holds_and_what_not(small_corpus):
     tracks = small_corpus.tracks.assign(fault_filtered=["train", None] * 6, seconds=["30.00"] * 12)
     overview = report.overview([replace(small_corpus, tracks=tracks)])["small"]
-    assert overview["in the fault-filtered split"] == "6"
-    assert overview["seconds per track"] == "30"
-    assert overview["tracks"] == "12"
-    assert overview["genres"] == "3"
-    assert overview["log-mel image"] == "4 × 6"
-    assert overview["lyric dimensions"] == "–"
+    told = {"in the fault-filtered split": "6", "seconds per track": "30", "tracks": "12", "genres": "3"}
+    told |= {"log-mel image": "4 × 6", "lyric dimensions": "–"}
+    assert overview[[*told]].to_dict() == told
 
 
 def test_the_player_holds_the_sound_and_says_what_it_is():

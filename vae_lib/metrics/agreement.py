@@ -1,0 +1,289 @@
+"""Agreement of clusters with known labels: functions of their contingency table alone.
+
+Each score is one function of two labellings, and underneath it one of many contingency tables at once, of shape
+(..., classes, clusters), all of one number of tracks; null distributions are made of those.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import optimize, special
+
+from vae_lib import checks
+from vae_lib.checks import ParameterError
+from vae_lib.metrics import base
+from vae_lib.metrics.base import Metric
+
+BLOCK = 2**22  # cells of contingency tables held at a time; 32 MiB as floats
+
+
+def contingency(classes: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Count the tracks of each class in each cluster, for m pairs of labellings at once: shape (m, classes, clusters).
+
+    Both are codes from 0, of shape (m, n) or (n,), and unchecked.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> metrics.contingency(np.array([0, 0, 1]), np.array([1, 1, 0])).tolist()
+    [[[0, 2], [1, 0]]]
+    """
+    classes, clusters = np.broadcast_arrays(np.atleast_2d(classes), np.atleast_2d(clusters))
+    m, rows, columns = len(clusters), classes.max() + 1, clusters.max() + 1
+    cell = (np.arange(m)[:, None] * rows + classes) * columns + clusters
+    return np.bincount(cell.ravel(), minlength=m * rows * columns).reshape(m, rows, columns)
+
+
+def entropy(counts: np.ndarray) -> np.ndarray:
+    """Entropy in nats of the shares that counts (..., k) are of their sum: shape (...).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> round(float(metrics.entropy(np.array([8, 8])) / np.log(2)), 6)  # a fair coin, in bits
+    1.0
+    """
+    total = counts.sum(-1)
+    values = np.arange(total.max() + 1)  # counts repeat: looking c · log c up is several times faster than logarithms
+    return np.log(total) - special.xlogy(values, values)[counts].sum(-1) / total
+
+
+def mutual_information(tables: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mutual information of the two sides of tables, and the mean of their entropies, in nats."""
+    of_classes, of_clusters = entropy(tables.sum(-1)), entropy(tables.sum(-2))
+    joint = entropy(tables.reshape(*tables.shape[:-2], -1))
+    return of_classes + of_clusters - joint, (of_classes + of_clusters) / 2
+
+
+def _pairs(counts: np.ndarray) -> np.ndarray:
+    return counts * (counts - 1) // 2
+
+
+def _ari(tables: np.ndarray) -> np.ndarray:
+    together = _pairs(tables).sum((-2, -1))
+    same_class, same_cluster = _pairs(tables.sum(-1)).sum(-1), _pairs(tables.sum(-2)).sum(-1)
+    pairs = _pairs(tables.sum((-2, -1)))
+    # One block, or only singletons, on both sides: equal partitions for which the index is 0 / 0.
+    trivial = (same_class == same_cluster) & ((same_class == 0) | (same_class == pairs))
+    expected = same_class * (same_cluster / np.maximum(pairs, 1))
+    most = (same_class + same_cluster) / 2
+    return np.where(trivial, 1.0, (together - expected) / np.where(trivial, 1.0, most - expected))
+
+
+def _expected_information(tables: np.ndarray) -> np.ndarray:
+    """Mutual information in nats expected of permuted labels: equation 24 of Vinh et al. (2010).
+
+    It is a sum over pairs of a class and a cluster, and each term depends on their two sizes alone, which repeat over
+    tables: every pair of sizes is worked out once.
+    """
+    n = int(tables[(0,) * (tables.ndim - 2)].sum())
+    rows, row_of = np.unique(tables.sum(-1), return_inverse=True)
+    columns, column_of = np.unique(tables.sum(-2), return_inverse=True)
+    log_factorial = special.gammaln(np.arange(n + 1) + 1.0)
+    expected = np.zeros((len(rows), len(columns)))
+    for place, row in enumerate(rows):
+        column, both = np.meshgrid(columns, np.arange(1, min(row, columns[-1]) + 1))
+        possible = (both <= column) & (both >= row + column - n)
+        column, both, of = column[possible], both[possible], np.nonzero(possible)[1]
+        log_probability = (
+            log_factorial[[row, n - row]].sum() - log_factorial[n]
+            + log_factorial[column] + log_factorial[n - column]
+            - log_factorial[both] - log_factorial[row - both]
+            - log_factorial[column - both] - log_factorial[n - row - column + both]
+        )  # fmt: skip
+        terms = both / n * np.log(n * both / (row * column)) * np.exp(log_probability)
+        expected[place] = np.bincount(of, terms, minlength=len(columns))
+    return expected[row_of[..., :, None], column_of[..., None, :]].sum((-2, -1))
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    trivial = np.isclose(whole, 0.0)
+    return np.where(trivial, 1.0, part / np.where(trivial, 1.0, whole))
+
+
+def _nmi(tables: np.ndarray) -> np.ndarray:
+    return np.clip(_share(*mutual_information(tables)), 0.0, 1.0)
+
+
+def _ami(tables: np.ndarray) -> np.ndarray:
+    information, most = mutual_information(tables)
+    expected = _expected_information(tables)
+    return _share(information - expected, most - expected)
+
+
+def _purity(tables: np.ndarray) -> np.ndarray:
+    return tables.max(-2).sum(-1) / tables.sum((-2, -1))
+
+
+def _accuracy(tables: np.ndarray) -> np.ndarray:
+    long = tables if tables.shape[-2] <= tables.shape[-1] else tables.swapaxes(-1, -2)
+    flat = long.reshape(-1, *long.shape[-2:])
+    columns = np.array([optimize.linear_sum_assignment(table, maximize=True)[1] for table in flat])
+    matched = np.take_along_axis(flat, columns[..., None], axis=-1).sum((-2, -1))
+    return matched.reshape(tables.shape[:-2]) / tables.sum((-2, -1))
+
+
+def _table(labels_true: np.ndarray, labels_pred: np.ndarray) -> np.ndarray:
+    classes = checks.labels(labels_true, "labels_true")
+    return contingency(classes, base.clusters(labels_pred, length=len(classes)))[0]
+
+
+def ari(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
+    """Adjusted Rand index: agreement over pairs of tracks, corrected for chance (Hubert & Arabie 1985).
+
+    From −0.5 to 1, higher is better; 0 is chance, 1 identical partitions, be they one block or singletons. Symmetric.
+
+    Examples
+    --------
+    Names of clusters do not matter; a single cluster is worth nothing, and what crosses the classes less than that.
+
+    >>> from vae_lib import metrics
+    >>> genre = ["jazz", "jazz", "pop", "pop"]
+    >>> [round(metrics.ari(genre, clusters), 6) for clusters in ([1, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 1])]
+    [1.0, 0.0, -0.5]
+    """
+    return float(_ari(_table(labels_true, labels_pred)))
+
+
+def ami(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
+    """Adjusted mutual information: mutual information corrected for chance (Vinh et al. 2010).
+
+    At most 1, higher is better; 0 is chance, 1 identical partitions. Symmetric; arithmetic mean of the entropies.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> round(metrics.ami(["jazz", "jazz", "pop", "pop"], [0, 1, 0, 1]), 6)
+    -0.5
+    """
+    return float(_ami(_table(labels_true, labels_pred)))
+
+
+def nmi(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
+    """Normalised mutual information, not corrected for chance: it grows with k and shrinks with n.
+
+    From 0 to 1, higher is better. Symmetric; arithmetic mean of the entropies; two trivial partitions score 1.
+
+    Examples
+    --------
+    A cluster per track says nothing about genres, and still scores high:
+
+    >>> from vae_lib import metrics
+    >>> genre = ["jazz", "jazz", "pop", "pop"]
+    >>> round(metrics.nmi(genre, [0, 1, 2, 3]), 3), metrics.ari(genre, [0, 1, 2, 3])
+    (0.667, 0.0)
+    """
+    return float(_nmi(_table(labels_true, labels_pred)))
+
+
+def purity(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
+    """Share of tracks that belong to the commonest class of their cluster, not corrected for chance.
+
+    From the share of the largest class to 1, higher is better; grows with the number of clusters, 1 for singletons.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.purity(["jazz", "jazz", "pop", "pop"], [0, 0, 0, 1])
+    0.75
+    """
+    return float(_purity(_table(labels_true, labels_pred)))
+
+
+def accuracy(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
+    """Share of tracks on the best one-to-one matching of clusters to classes, not corrected for chance.
+
+    Above 0 and at most 1, higher is better. Symmetric.
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> metrics.accuracy(["jazz", "jazz", "pop", "pop"], [0, 1, 2, 3])  # unlike purity: a class has one cluster
+    0.5
+    """
+    return float(_accuracy(_table(labels_true, labels_pred)))
+
+
+METRICS: Mapping[str, Metric] = {
+    "ari": Metric("ARI", ari, -0.5, 1.0, True, _ari),
+    "ami": Metric("AMI", ami, -1.0, 1.0, True, _ami),
+    "nmi": Metric("NMI", nmi, 0.0, 1.0, True, _nmi),
+    "purity": Metric("Purity", purity, 0.0, 1.0, True, _purity),
+    "accuracy": Metric("Accuracy", accuracy, 0.0, 1.0, True, _accuracy),
+}
+"""The label metrics by name, in the order in which tables show them."""
+
+
+def over_draws(classes: np.ndarray, clusters: np.ndarray, *, names: Sequence[str] = tuple(METRICS)) -> np.ndarray:
+    """Label metrics (names, draws) of many pairs of labellings (draws, n), either of which may be one for all.
+
+    Unchecked codes from 0.
+    """
+    classes, clusters = np.broadcast_arrays(np.atleast_2d(classes), np.atleast_2d(clusters))
+    rows = max(1, BLOCK // ((classes.max() + 1) * (clusters.max() + 1)))
+    tables = (contingency(classes[at : at + rows], clusters[at : at + rows]) for at in range(0, len(classes), rows))
+    return np.concatenate([[METRICS[name].batch(block) for name in names] for block in tables], axis=1)
+
+
+def pairs_by_artist(genre: np.ndarray, artist: np.ndarray) -> dict[str, np.ndarray]:
+    """Sort the pairs of tracks by what they share, for `rates_together`.
+
+    A genre by a single artist cannot tell the two apart. One that holds pairs of one artist and pairs of two can, and
+    only such genres enter the second and third kind: elsewhere these two would differ in genre as well. Pairs of one
+    genre with an unknown artist (None, NaN) are left out.
+
+    Returns
+    -------
+    dict of str to array of bool, shape (n, n)
+        "genre of one artist", "same genre, same artist", "same genre, another artist" and "another genre".
+
+    Examples
+    --------
+    >>> from vae_lib import metrics
+    >>> pairs = metrics.pairs_by_artist(["jazz", "jazz", "jazz", "pop"], ["Ella", "Ella", "Nina", None])
+    >>> {kind: int(chosen.sum()) // 2 for kind, chosen in pairs.items()}
+    {'genre of one artist': 0, 'same genre, same artist': 1, 'same genre, another artist': 2, 'another genre': 3}
+    """
+    genres = checks.labels(genre, "genre")
+    artist = np.asarray(artist, dtype=object)
+    if artist.shape != genres.shape:
+        raise ParameterError(f"artist must have {len(genres)} entries, one per track, got shape {artist.shape}")
+    known = np.array([name is not None and name == name for name in artist])
+    same_genre, same_artist = genres[:, None] == genres, artist[:, None] == artist
+    within = ~np.eye(len(genres), dtype=bool) & same_genre & known[:, None] & known
+    kinds = {code: set(same_artist[within & (genres[:, None] == code)]) for code in np.unique(genres)}
+    alone, mixed = (
+        within & np.isin(genres, [code for code in kinds if kinds[code] == kind])[:, None]
+        for kind in ({True}, {True, False})
+    )
+    return {
+        "genre of one artist": alone,
+        "same genre, same artist": mixed & same_artist,
+        "same genre, another artist": mixed & ~same_artist,
+        "another genre": ~same_genre,
+    }
+
+
+def rates_together(labels_pred: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Share of the given pairs of tracks that each clustering (seeds, n) puts into one cluster: shape (seeds,).
+
+    `pairs` (n, n) says which, as from `pairs_by_artist`; each is counted once, a track with itself never. NaN if there
+    are none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import metrics
+    >>> metrics.rates_together([[0, 0, 1], [0, 0, 0]], pairs=np.ones((3, 3)))
+    array([0.33333333, 1.        ])
+    """
+    labels_pred = np.atleast_2d(labels_pred)
+    n = labels_pred.shape[1]
+    if np.shape(pairs) != (n, n):
+        raise ParameterError(f"pairs must have shape {(n, n)}, a row and a column per track, got {np.shape(pairs)}")
+    first, second = np.nonzero(np.triu(np.asarray(pairs, dtype=bool), k=1))
+    if not len(first):
+        return np.full(len(labels_pred), np.nan)
+    return (labels_pred[:, first] == labels_pred[:, second]).mean(axis=1)
