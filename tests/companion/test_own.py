@@ -158,21 +158,21 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
     ]
     try:
         with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
-            parts = build / "features" / "parts"
-            while run.poll() is None and not [*parts.glob("[!.]*.parquet")]:
+            kept_in = build / "features"
+            while run.poll() is None and not [*kept_in.glob("[!.]*.npz")]:
                 time.sleep(0.05)
             run.send_signal(signal.SIGINT)
             _, said = run.communicate(timeout=60)
         assert run.returncode == 130
         assert "the same command goes on from there" in said
         assert "Traceback" not in said
-        kept = {part.name for part in parts.glob("*.parquet")}
+        kept = {part.name for part in kept_in.glob("[!.]*.npz")}
         assert kept
         assert not (build / "corpus").exists()
         again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         assert again.returncode == 0, again.stderr
         assert again.stdout.strip() == build.name
-        assert kept < {part.name for part in parts.glob("*.parquet")}
+        assert kept < {part.name for part in kept_in.glob("[!.]*.npz")}
         assert len(corpus.read(build / "corpus")) == 80
     finally:
         shutil.rmtree(build, ignore_errors=True)
