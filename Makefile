@@ -2,7 +2,7 @@
 # command of book/companion. GNU make from 3.81 on, and the tools of Linux and of macOS.
 
 # What is given on the command line may hold anything: it is never expanded, and commands read it in their environment.
-NAMES := P PROFILE MANIFEST FOLDER A B METRIC RESULTS CORPUS
+NAMES := NAME P PROFILE MANIFEST FOLDER A B METRIC RESULTS CORPUS
 GIVEN := $(foreach name,$(NAMES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(filter-out $(GIVEN),$(NAMES)),$(eval $(name) :=)$(eval unexport $(name)))
 PYTHON ?= python3
@@ -97,7 +97,7 @@ $(BUILD)/params/%.json: $(BUILD)/params/.resolved
 
 # A run notes in deps/<notebook>.d which modules and data it read.
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json requirements.txt | $(READY)
-	@$(COMPANION) run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" --parallel --vector \
+	@$(COMPANION) run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" --vector \
 	  $(if $(NOTICE),--base _build/$(PROFILE) --needs "$^")
 -include $(wildcard $(BUILD)/deps/*.d)
 # The page of results reads the rows of the other pages; both pages about songs write the same songs to try.

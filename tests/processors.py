@@ -112,7 +112,9 @@ def main(names: list[str]) -> int:
         pytest = (sys.executable, "-m", "pytest", "-q", "-n", os.cpu_count() or 1, "--dist", "loadfile")
         tests = ("tests/science", "tests/book/test_references.py", "tests/nbval")
         done = call(*pytest, "-m", "not slow and not music", "--nbval", "--build", folder, *tests, **changes)
-        print("  " + "\n  ".join(re.findall(r"^(?:FAILED|ERROR) .*|^.* in [\d.]+s.*$", done.stdout, flags=re.MULTILINE)))
+        print(
+            "  " + "\n  ".join(re.findall(r"^(?:FAILED|ERROR) .*|^.* in [\d.]+s.*$", done.stdout, flags=re.MULTILINE))
+        )
         if done.returncode:
             failed.append(name)
             (folder / "pytest.log").write_text(done.stdout + done.stderr, encoding="utf-8")
