@@ -160,7 +160,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; return 0, 1: a notebook or the article failed, 2: bad input, 130: interrupted."""
     options = parser().parse_args(arguments)
     if home := os.environ.get("DATA_HOME"):  # notebooks run in their own folder
-        os.environ["DATA_HOME"] = os.path.abspath(home)
+        os.environ["DATA_HOME"] = str(Path(home).absolute())
     # Kernels and workers live in sessions of their own: they are shut down when these arrive as exceptions.
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):

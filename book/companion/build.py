@@ -38,7 +38,7 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
     Raises
     ------
     ParameterError
-        As from `vary.vary` and `own.prepare`.
+        As from `vary.vary` and `front.prepare`.
     """
     name, values, notice = profile, Path(f"book/params/{profile}.yaml"), None
     if given.get("P", "").strip():
@@ -52,10 +52,9 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
     if {"MANIFEST", "FOLDER"} & given.keys():
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
-        from companion import own
+        from companion import front
 
-        build = own.prepare(own.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
-        own.tell(build)
+        build = front.prepare(front.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
         name = build.name
         if notice:
             shutil.copyfile(notice, build / NOTICE)

@@ -4,12 +4,14 @@
 that Make knows when to execute it again. ``keep`` copies results and figures to where the article reads them.
 """
 
+import asyncio
 import filecmp
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -155,18 +157,41 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    kernels: list[int] = []
+    class Client(NotebookClient):
+        """One that ends at once, with its kernel and what that started, when it is interrupted."""
+
+        stopped = False
+
+        async def async_start_new_kernel(self, **options: object) -> None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            await super().async_start_new_kernel(**options)
+
+        def stop(self) -> None:
+            self.stopped = True
+            watch.end_group(self.kernel)
+
+        @property
+        def kernel(self) -> int | None:
+            return self.km.provisioner.pid if self.km and self.km.provisioner else None
+
+        def reached(self, cell: dict, cell_index: int) -> None:
+            progress.reached(cell_index)
+            kernels.add(self.kernel)
+            if self.stopped:  # while the kernel was starting
+                self.stop()
+
+    kernels: set[int | None] = set()
     with Progress(notebook.stem, cells=len(document.cells), reason=reason) as progress:
-        client = NotebookClient(
+        client = Client(
             document,
             timeout=None,
             kernel_name="python3",  # the one of this environment, whatever the notebook was saved with
             record_timing=False,
             resources={"metadata": {"path": notebook.resolve().parent}},
             extra_arguments=["--log-level=CRITICAL", "--ext=companion.watch", *(DRAWN_TWICE if vector else ())],
-            on_notebook_start=lambda notebook: kernels.append(client.km.provisioner.pid),
-            on_cell_start=lambda cell, cell_index: progress.reached(cell_index),
         )
+        client.on_cell_start = client.reached
         where = f"of {notebook}"
         try:
             client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
@@ -175,6 +200,8 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
             told = "\n".join(f"    {line}" for line in lines or [f"{error.ename}: {error.evalue}"])
             raise NotebookError(f"cell {progress.cell + 1} {where} failed\n{told}") from None
         except (DeadKernelError, RuntimeError) as error:
+            if client.stopped:
+                raise KeyboardInterrupt from None
             raise NotebookError(f"cell {progress.cell + 1} {where}: {error or type(error).__name__}") from None
         finally:
             for kernel in kernels:
@@ -282,7 +309,7 @@ def _take_rows(build: Path, base: Path, name: str) -> None:
 
 
 def keep(build: Path | str, folder: Path | str) -> list[Path]:
-    """Copy the result files of a build, and its named figures as ``figures/*.svg``, to a folder such as ``paper/results``.
+    """Copy result files of a build, and its named figures as ``figures/*.svg``, to a folder such as ``paper/results``.
 
     Files of an earlier copy that this build does not have are removed. A figure that was not drawn for print, or no
     results at all, is an error, and leaves the folder as it was.

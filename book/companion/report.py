@@ -136,8 +136,8 @@ class Run:
         Parameters
         ----------
         given : protocol.Evaluation or pandas.DataFrame
-            An object with such a table as `rows`, and with `corpora`, which maps the name of a corpus to its ``hash``
-            and ``source``; or the table itself, with the `COLUMNS` but for ``notebook``.
+            An object with such a table as `rows`, and with `corpus`, or with `corpora`, which maps the name of a corpus
+            to its ``hash`` and ``source``; or the table itself, with the `COLUMNS` but for ``notebook``.
         corpus : Corpus, optional
             What a table was measured on.
 
@@ -153,6 +153,8 @@ class Run:
         if missing:
             raise ParameterError(f"what is added must have rows, a table with the columns {', '.join(missing)}")
         corpora = dict(getattr(given, "corpora", {}))
+        if corpus is None and rows is not given:
+            corpus = getattr(given, "corpus", None)
         if corpus is not None:
             corpora[corpus.name] = {"hash": corpus.hash, "source": corpus.source}
         untold = sorted({*rows["corpus"]} - corpora.keys() - self._corpora.keys())
@@ -485,7 +487,8 @@ def table(
     Parameters
     ----------
     rows : pandas.DataFrame
-        Result rows that differ in metric and in the column `by` only, once `space` is chosen.
+        Result rows that differ in metric, target and the column `by` only, once `space` is chosen. With several
+        targets each metric has a column for each.
     caption : str
         What stands above the table.
     space : str
@@ -512,17 +515,24 @@ def table(
     (['features', 'base VAE', 'chance'], True)
     """
     names = names or {value: value for value in rows[by].unique()}
+    for value in names:
+        checks.one_of(value, by, {*rows[by]})
     rows = rows[(rows["space"] == space) & rows[by].isin(names)]
     rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
     cells: dict[str, list[str]] = {}
     hover: dict[str, list[str]] = {}
-    for metric in [name for name in MEASURES if name in {*rows["metric"]}]:
-        found = [select(rows, **{by: value, "metric": metric}) for value in names]
-        marks = [" ●" if row["p_value"] <= level else "" for row in found]
-        chances = list(dict.fromkeys(number(low, 2) for low in sorted(row["chance"] for row in found)))
-        cells[title(metric)] = [plus_minus(row, digits=2) + mark for row, mark in zip(found, marks, strict=True)]
-        cells[title(metric)].append(" to ".join(dict.fromkeys([chances[0], chances[-1]])))
-        hover[title(metric)] = [*map(_in_full, found), ""]
+    known, targets = {*zip(rows["metric"], rows["target"], strict=True)}, rows["target"].unique()
+    for metric, target in [(name, to) for name in MEASURES for to in targets if (name, to) in known]:
+        heading = f"{title(metric)} {target}" if len(targets) > 1 else title(metric)
+        these = rows[(rows["metric"] == metric) & (rows["target"] == target)]
+        found = [select(these, **{by: value}) if value in {*these[by]} else None for value in names]
+        marks = [" ●" if row is not None and row["p_value"] <= level else "" for row in found]
+        chances = [number(chance, 2) for chance in sorted(these["chance"])]
+        cells[heading] = [
+            "–" if row is None else plus_minus(row, digits=2) + mark for row, mark in zip(found, marks, strict=True)
+        ]
+        cells[heading].append(" to ".join(dict.fromkeys([chances[0], chances[-1]])))
+        hover[heading] = [*("" if row is None else _in_full(row) for row in found), ""]
     frame = pd.DataFrame(cells, index=[*names.values(), "chance"]).map(lambda text: re.sub(r"(?<!\d)0\.", ".", text))
     if any("●" in text for text in frame.to_numpy().flat):
         caption += f" ● above chance, p ≤ {level:g} over this table (Holm)."
@@ -556,7 +566,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
     ----------
     verdicts : pandas.DataFrame
         As from `protocol.verdicts`: a line per comparison, named by its index, with `difference`, `low`, `high`,
-        `p_holm` (or `p_value`, if that is corrected over the table) and `verdict`.
+        `p_holm` and `verdict`.
     caption : str
         What stands above the table.
 
@@ -564,7 +574,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
     --------
     >>> import pandas as pd
     >>> from companion import report
-    >>> found = {"difference": [0.2], "low": [0.1], "high": [0.3], "p_value": [0.01], "verdict": ["above"]}
+    >>> found = {"difference": [0.2], "low": [0.1], "high": [0.3], "p_holm": [0.01], "verdict": ["above"]}
     >>> report.verdict_table(pd.DataFrame(found, index=["VAE − PCA"]), caption="ARI.").data.iloc[0].tolist()
     ['0.200', '0.100 to 0.300', '0.010', '▲ above']
     """
@@ -575,7 +585,7 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
         {
             "difference": verdicts["difference"].map(number),
             "95 % interval": between(verdicts["low"], verdicts["high"]),
-            "p (Holm)": verdicts.get("p_holm", verdicts["p_value"]).map(number),
+            "p (Holm)": verdicts["p_holm"].map(number),
             "verdict": [f"{mark} {text}".strip() for mark, text in zip(marks, verdicts["verdict"], strict=True)],
         }
     )
@@ -591,7 +601,7 @@ def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float
     p_value = metrics.holm([claim.p_value for claim in claims.values()])
     decided = ["supported" if difference > 0 else "the reverse holds" for difference in found["difference"]]
     verdict = np.where(np.isnan(p_value), "not testable", np.where(p_value > level, "not decided", decided))
-    frame = verdict_table(found.assign(p_value=p_value, verdict=verdict), caption=caption).data
+    frame = verdict_table(found.assign(p_holm=p_value, verdict=verdict), caption=caption).data
     frame.insert(0, "metric", [MEASURES[claim.metric].title for claim in claims.values()])
     frame.insert(3, "superiority", [f"{claim.superiority:.0%}" for claim in claims.values()])
     return styled(frame.assign(verdict=verdict), caption=caption)

@@ -31,8 +31,8 @@ class Variation(NamedTuple):
 def read_changes(text: str, known: Mapping[str, Mapping[str, Parameter]]) -> dict[str, dict[str, object]]:
     """Read changes such as ``beta=8 easy.seeds=3``: of all notebooks with such a parameter, or of one.
 
-    Values are written as in Python or YAML (``3``, ``1e-3``, ``true``, ``[1.0, 4.0]``) or as plain text; the type of the
-    parameter decides what is meant. The result is shaped like a profile.
+    Values are written as in Python or YAML (``3``, ``1e-3``, ``true``, ``[1.0, 4.0]``) or as plain text; the type of
+    the parameter decides what is meant. The result is shaped like a profile.
     """
     before, *pieces = re.split(r"(?:^|\s+)([^\s=]+)=", text.strip())
     if before or not pieces:

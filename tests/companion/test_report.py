@@ -205,10 +205,20 @@ def test_a_table_shows_undefined_scores_single_seeds_large_ones_and_what_has_no_
     )
 
 
+def test_a_table_of_two_targets_has_a_column_for_each_and_a_dash_where_there_is_no_row(results):
+    rows = [row(0.4), row(0.1, target="language"), row(0.3, model="raw")]
+    table = shown(results, *rows).data
+    assert table.drop("chance").to_dict("index") == {
+        "vae": {"ARI ↑ genre": ".40", "ARI ↑ language": ".10"}, "raw": {"ARI ↑ genre": ".30", "ARI ↑ language": "–"},
+    }  # fmt: skip
+    with pytest.raises(ParameterError, match="model must be one of"):
+        shown(results, *rows, names={"vea": "VAE"})
+
+
 def test_verdicts_have_marks():
     found = pd.DataFrame(
         {"difference": [0.2, -0.0001, 0.1], "low": [0.1, -0.01, np.nan], "high": [0.3, 0.01, np.nan],
-         "p_value": [0.01, 0.8, np.nan], "verdict": ["above", "equal within ±.02", "not decided"]},
+         "p_holm": [0.01, 0.8, np.nan], "verdict": ["above", "equal within ±.02", "not decided"]},
         index=["a", "b", "c"],
     )  # fmt: skip
     data = report.verdict_table(found, caption="Verdicts.").data
