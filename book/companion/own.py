@@ -273,7 +273,7 @@ def facts(music: Corpus, lost: pd.DataFrame) -> pd.DataFrame:
         "source": html.escape(music.source),
         "tracks": str(len(music)),
         "files skipped": str(len(lost)),
-        "seconds per track": f"{seconds.min():.0f} to {seconds.max():.0f}",
+        "seconds per track": " to ".join(dict.fromkeys(f"{end:.0f}" for end in (seconds.min(), seconds.max()))),
         "minutes in all": f"{seconds.sum() / 60:.0f}",
     }
     told |= {

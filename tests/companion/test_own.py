@@ -181,6 +181,33 @@ def test_labels_that_a_figure_cannot_draw_get_a_number():
     assert shown.nunique() == 4
 
 
+def test_no_name_or_group_on_a_figure_stands_for_two_things():
+    tracks = pd.DataFrame({"cluster": ["your cluster 2", "ক"], "গান": ["a", "b"], "2": ["$", "_"]})
+    shown, key = own.on_figures(tracks, ["cluster", "গান", "2"])
+    assert list(shown) == ["your cluster", "label no. 2", "your 2"]
+    assert shown["your cluster"].nunique() == 2
+    told = key["stands for"].to_dict()
+    assert told == {"your cluster 2*": "ক", "label no. 2": "গান", "your 2 1": "$", "your 2 2": "_"}
+
+
+def test_labels_called_like_our_columns_take_the_place_of_none(tmp_path):
+    ours = ["cluster", "tracks", "none", "seconds", "<b>"]
+    rows = [[tone(tmp_path / f"{number}.wav", number).name, *["<i>", "x"] * 2, "y"] for number in range(4)]
+    music = gathered(manifest(tmp_path / "s.csv", rows, header=["audio", *ours]), tmp_path)
+    assert music.labels == ["cluster", "tracks", "none", "seconds in the list", "<b>"]
+    assert music.tracks["seconds"].astype(float).between(1, 2).all()
+    assert own.facts(music, pd.DataFrame()).loc["seconds per track"].item() in ("1", "2")
+    listed = own.labels(music)
+    assert listed.loc["your &lt;b&gt;", "groups"] == "1"
+    assert listed.loc["your cluster", "largest"] == "&lt;i&gt; (4)"
+    joined = np.array([1, 1, 2, 2])
+    table = own.clusters(music, music.features, joined, joined[None], targets=music.labels)
+    assert table["tracks"].tolist() == ["2", "2"]
+    assert table["together"].tolist() == ["100%", "100%"]
+    assert table["your tracks"].tolist() == ["x 2", "x 2"]
+    assert not any("<" in text for text in [*table.columns, *table.to_numpy().flat])
+
+
 def test_clusters_are_told_apart_by_what_one_hears():
     table = pd.DataFrame({column: [1.0, 1.1, 0.9, 1.0] for column in own.AUDIBLE})
     table["tempo"] = [60.0, 62.0, 120.0, 122.0]
