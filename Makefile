@@ -2,7 +2,7 @@
 # command of book/companion. GNU make from 3.81 on, and the tools of Linux and of macOS.
 
 # What is given on the command line may hold anything: it is never expanded, and commands read it in their environment.
-NAMES := P PROFILE MANIFEST FOLDER A B METRIC RESULTS CORPUS
+NAMES := NAME P PROFILE MANIFEST FOLDER A B METRIC RESULTS CORPUS
 GIVEN := $(foreach name,$(NAMES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(filter-out $(GIVEN),$(NAMES)),$(eval $(name) :=)$(eval unexport $(name)))
 PYTHON ?= python3
@@ -97,7 +97,8 @@ $(BUILD)/params/%.json: $(BUILD)/params/.resolved
 
 # A run notes in deps/<notebook>.d which modules and data it read.
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json requirements.txt | $(READY)
-	@$(COMPANION) run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" --parallel --vector \
+	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
+	@$(COMPANION) run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" --vector \
 	  $(if $(NOTICE),--base _build/$(PROFILE) --needs "$^")
 -include $(wildcard $(BUILD)/deps/*.d)
 # The page of results reads the rows of the other pages; both pages about songs write the same songs to try.
@@ -136,8 +137,8 @@ lab: $(READY)  ## open the clean notebooks in JupyterLab
 data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=folder GTZAN_URL=address
 	@set -f; $(COMPANION) data $$CORPUS
 
-embed: $(READY)  ## derive the embedded corpora again from audio and lyrics: make embed DATA_HOME=folder CORPUS=name
-	@set -ef; for name in $${CORPUS:-gtzan-mini songs-en-de lyrics-bn-en}; do $(BIN)/python data/rebuild.py $$name; done
+embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=folder CORPUS=name
+	@set -f; $(BIN)/python data/rebuild.py $$CORPUS
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) --nbval --build _build/smoke
@@ -158,7 +159,7 @@ nbval: $(READY)  ## execute the quickest references again and compare, 1 min
 	@$(PYTEST) --nbval $(addprefix tests/nbval/,methods.ipynb own.ipynb)
 
 references: smoke  ## regenerate the references that tests compare with from the small book
-	@$(BIN)/python tests/nbval/regenerate.py
+	@$(BIN)/python tests/goldens.py
 
 bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks

@@ -1,5 +1,6 @@
 """Fixtures that several test files share."""
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -12,14 +13,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from nbval.kernel import RunningKernel
+from nbval.plugin import IPyNbCell
+from replay import pytest_collect_file  # noqa: F401, a hook
 
+from companion import report
 from vae_lib import corpus
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[1]
+NEEDS = {"smoke_book": "book", "browser": "browser", "run_make": "make", "data_home": "music"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make test` say where the small book is, so that nothing is executed again."""
+    parser.addoption("--build", metavar="FOLDER", help="a build of the small book, such as _build/smoke")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark each test by what it needs, as its fixtures tell: ``pytest -m "not browser"``."""
+    for item in items:
+        for fixture in NEEDS.keys() & set(getattr(item, "fixturenames", ())):
+            item.add_marker(NEEDS[fixture])
+        if isinstance(item, IPyNbCell):
+            item.add_marker("book")
 
 
 def load_script(path: str) -> ModuleType:
@@ -43,19 +62,29 @@ def data_home() -> Path:
 @pytest.fixture(scope="session")
 def run_make() -> Callable[..., subprocess.CompletedProcess]:
     """Run make in the repository as a user would, without what the make that runs the tests has set."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS", "PROFILE"))}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
 
     def run(*arguments: str) -> subprocess.CompletedProcess:
-        command = ["make", "-o", ".venv/.ready", "-o", ".venv/.locked", *arguments]
+        command = ["make", "-o", ".venv/.ready", *arguments]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def smoke_book(run_make: Callable[..., subprocess.CompletedProcess]) -> Path:
-    """The build folder of the smoke book; `make test` has built it before, else it is built now."""
-    built = run_make("book", "PROFILE=smoke")
+def smoke_book(
+    pytestconfig: pytest.Config,
+    run_make: Callable[..., subprocess.CompletedProcess],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The build folder of the small book: `--build`, which `make test` has built before; without, it is built now."""
+    if given := pytestconfig.getoption("--build"):
+        return Path(given).resolve()
+    shared = tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else ROOT / "_build"
+    shared.mkdir(exist_ok=True)
+    with (shared / "smoke.lock").open("w") as lock:  # one worker builds, the others wait
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = run_make("book", "PROFILE=smoke")
     assert built.returncode == 0, built.stdout + built.stderr
     return ROOT / "_build/smoke"
 
@@ -123,18 +152,20 @@ def small_corpus() -> corpus.Corpus:
     )
 
 
-# Two habits of nbval would make a notebook that is right fail.
+@pytest.fixture
+def results(tmp_path, monkeypatch, small_corpus):
+    """A function that gives the run of a build with rows in it, in a project of its own."""
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    monkeypatch.setattr(report, "PAPER", tmp_path / "paper/results")
+    monkeypatch.setattr(report, "commit", lambda: "0123456789ab")
 
+    def run(build, *rows, notebook="easy", music=small_corpus, write=True, **parameters):
+        page = {"__annotations__": {"profile": str, **dict.fromkeys(parameters, float)}, "profile": build, **parameters}
+        run = report.Run(page, notebook=notebook)
+        if rows:
+            run.add(pd.DataFrame(rows), corpus=music)
+        if write:
+            run.write()
+        return run
 
-def execute_in_history(self: RunningKernel, cell_input: str, allow_stdin: bool | None = None) -> str:
-    """As nbval does, but within IPython's history: outside of it a semicolon at the end of a line hides no value."""
-    return self.kc.execute(cell_input, allow_stdin=allow_stdin, store_history=True, stop_on_error=False)
-
-
-RunningKernel.execute_cell_input = execute_in_history
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave stderr out: progress bars write there, and companion.execute takes it off the pages."""
-    if "stderr" not in getattr(item.parent, "skip_compare", ["stderr"]):
-        item.parent.skip_compare += ("stderr",)
+    return run

@@ -506,28 +506,6 @@ def ablation(
     return ax
 
 
-def k_distances(curve: np.ndarray, eps: float, ax: Axes, *, title: str) -> Axes:
-    """Draw a curve of distances to a neighbour, and the reach at which DBSCAN cuts it.
-
-    Parameters
-    ----------
-    curve : array, shape (n,)
-        As from ``cluster.k_distances``.
-    eps : float
-        The reach; tracks below it are cores of clusters.
-    ax : Axes
-    title : str
-    """
-    color, marked = palette(2)
-    cores = int((np.asarray(curve) <= eps).sum())
-    ax.plot(np.arange(1, len(curve) + 1), curve, color=color)
-    ax.axhline(eps, color=marked, linestyle="--", linewidth=1)
-    ax.plot([cores], [eps], "o", color=marked, markersize=6)
-    ax.annotate(f"eps = {eps:.3g}", (cores, eps), xytext=(-6, 6), textcoords="offset points", ha="right", color=marked)
-    ax.set(xlabel="tracks, sorted", ylabel="distance to the neighbour", title=title)
-    return ax
-
-
 def placed(draws: Mapping[str, np.ndarray], marks: Mapping[str, float], ax: Axes, *, xlabel: str) -> Axes:
     """Draw where single values fall among many draws: per group faint dots, their middle 95 % as a bar, a diamond.
 

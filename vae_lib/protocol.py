@@ -66,6 +66,11 @@ class Evaluation:
     def __repr__(self) -> str:
         return f"Evaluation({self.corpus.name}: {len(self.clusters)} clusterings, {len(self.rows)} rows)"
 
+    @property
+    def corpora(self) -> dict[str, dict[str, str]]:
+        """What was scored, for the provenance: the content hash and the source of the corpus by its name."""
+        return {self.corpus.name: {"hash": self.corpus.hash, "source": self.corpus.source}}
+
     def score(self, **where: object) -> Score:
         """Give the one score whose row has these values, such as ``model="vae", metric="ari"``."""
         return self.scores[_only(self.rows, where)]

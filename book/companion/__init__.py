@@ -4,10 +4,8 @@ A notebook keeps its rows with ``run = companion.Run(globals())``, and ``python 
 that Make calls. The library of the study is `vae_lib`, which knows nothing of this package.
 """
 
-from pathlib import Path
+from vae_lib.store import ROOT as ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-"""The folder of the project."""
 NOTEBOOK = "COMPANION_NOTEBOOK"
 """The variable that tells a kernel which notebook it executes."""
 

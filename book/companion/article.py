@@ -51,12 +51,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
 
     Raises
     ------
-    ParameterError
-        If result files are missing or broken, two of them have a corpus of the same name and another content, or the
-        rows do not support a claim.
-    ArticleError
-        If the source asks for a row that is not there, for several at once or for an undefined value, mixes corpora in
-        one table, or does not compile; the message holds the place in the source.
+    ParameterError, ArticleError
+        Where something is missing, ambiguous or undefined, a claim is not supported, or the source does not compile.
     """
     results = Path(results).resolve()
     rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
@@ -102,28 +98,15 @@ def judge(
 ) -> dict[str, dict[str, object] | None]:
     """Put every claim to its test.
 
-    Parameters
-    ----------
-    families : mapping of name to family
-        As in ``paper/claims.toml``: whether seeds are `paired`, the columns that all `rows` share, and the `claims`,
-        each with what its `first` and `second` row add and the `verdict` that the article is written for.
-    rows : pandas.DataFrame
-        Result rows.
-    corpora : mapping of part to name
-        What ``corpus`` may name besides a corpus.
-    own : bool
-        Whether a row may be missing, or a verdict be another one, because the article was not written for these rows.
+    `families` are as in ``paper/claims.toml``: whether seeds are `paired`, the columns that all `rows` share, and the
+    `claims`, each with what its `first` and `second` row add and the `verdict` that the article is written for.
+    `corpora` says what ``corpus`` may name besides a corpus. In a reader's `own` run a row may be missing, which gives
+    None, and a verdict be another one.
 
     Returns
     -------
     dict of "family.claim" to dict
-        `verdict`, `expected`, `metric`, `difference`, `low`, `high`, and `p`, corrected over its family (Holm); None
-        in place of a claim whose rows are missing.
-
-    Raises
-    ------
-    ParameterError
-        If a row is missing or ambiguous or the verdict another one; the message names the claim.
+        `verdict`, `expected`, `metric`, `difference`, `low`, `high`, and `p`, corrected over its family (Holm).
     """
     judged: dict[str, dict[str, object] | None] = {}
     for family, about in families.items():
@@ -160,10 +143,7 @@ def judge(
 def noise(rows: pd.DataFrame) -> dict[str, object]:
     """Count how many published figures lie among the draws of noise, as `report.among_noise` places them.
 
-    Returns
-    -------
-    dict
-        `placed`, the list of them; `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` of `compared`.
+    `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` to noise than to music of `compared`.
     """
     placed = report.among_noise(rows[rows["notebook"] == "audit"])
     of_vaes, compared = placed[placed["reading"].str.contains("VAE")], placed["nearer"].dropna()
@@ -181,24 +161,8 @@ def noise(rows: pd.DataFrame) -> dict[str, object]:
 def criterion(rows: pd.DataFrame, *, k: int) -> dict[str, float]:
     """Tell how well the label-free criterion ranks the cells of the grid of VAEs by their agreement with the genres.
 
-    Parameters
-    ----------
-    rows : pandas.DataFrame
-    k : int
-        Number of clusters: a cell is eligible whose clusters amount to at least half as many.
-
-    Returns
-    -------
-    dict
-        `cells`, `correlation` (Spearman), `chosen` (the ARI of the cell of highest criterion), its `rank`, and the
-        `lowest`, `median` and `highest` ARI.
-
-    Examples
-    --------
-    >>> from companion import article, report
-    >>> found = article.criterion(report.stored(), k=10)
-    >>> found["lowest"] <= found["median"] <= found["highest"]  # as the article tells it
-    True
+    Of the `cells` whose clusters amount to at least half of `k`: the Spearman `correlation`, the ARI of the `chosen`
+    one, its `rank`, and the `lowest`, `median` and `highest` ARI.
     """
     cells = rows[(rows["model"] == "grid: VAE") & (rows["metric"] == "ari")]
     about = pd.DataFrame(list(cells["params"]), index=cells.index).assign(ari=cells["mean"])

@@ -4,17 +4,16 @@ A build is a folder ``_build/<name>``. One that derives from a profile, because 
 holds its own ``profile.yaml``, the ``notice.yml`` of a variation and the ``front`` of a book about your own music.
 """
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from companion import watch
 from vae_lib.checks import ParameterError
 
 STATIC = ("book/_html", "book/images", "paper/refs.bib", "paper/neurips_2024.pdf", "paper/exhibits.csv")
@@ -24,24 +23,6 @@ TROUBLE = re.compile(r"WARNING|ERROR|Error:|rror in")
 
 class RenderError(RuntimeError):
     """The pages were not rendered."""
-
-
-@contextmanager
-def alone(build: Path, doing: str) -> Iterator[None]:
-    """Keep a second run out of a build while this one is `doing` something to it.
-
-    Raises
-    ------
-    ParameterError
-        If another run is at it. The lock goes with the process that holds it, however that ends.
-    """
-    build.mkdir(parents=True, exist_ok=True)
-    with (build / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ParameterError(f"{build}: another run is {doing} it; wait for its end and say make again") from None
-        yield
 
 
 def derive(profile: str, given: Mapping[str, str]) -> str:
@@ -57,7 +38,7 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
     Raises
     ------
     ParameterError
-        As from `vary.vary` and `own.prepare`.
+        As from `vary.vary` and `front.prepare`.
     """
     name, values, notice = profile, Path(f"book/params/{profile}.yaml"), None
     if given.get("P", "").strip():
@@ -71,10 +52,9 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
     if {"MANIFEST", "FOLDER"} & given.keys():
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
-        from companion import own
+        from companion import front
 
-        build = own.prepare(own.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
-        own.tell(build)
+        build = front.prepare(front.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
         name = build.name
         if notice:
             shutil.copyfile(notice, build / NOTICE)
@@ -117,31 +97,33 @@ def render(build: Path, html: Path) -> None:
     RenderError
         If Sphinx warns or fails. The last pages are as they were.
     ParameterError
-        If another run renders this build, or a page has no source.
+        If a page has no source.
+    BlockingIOError
+        If another run works in this build.
     """
     from companion import pages as staging
 
-    with alone(build, "rendering"):
-        started = time.time()  # a page that is edited from now on is newer than what comes out
-        pages = contents(build)
-        notebooks = [path for path in pages.values() if path.suffix == ".ipynb"]
-        print(f"rendering {len(pages)} pages", flush=True)
-        stage, rendered, replaced = (build / name for name in ("stage", "rendered", "replaced"))
-        for folder in (stage, rendered, replaced):
-            shutil.rmtree(folder, ignore_errors=True)
-        _copy(build, stage, pages)
-        prose = [path for path in pages.values() if path.suffix == ".md" and build not in path.parents]
-        staging.stage(build, stage, notebooks=[path.stem for path in notebooks], prose=prose, paper="paper/results")
-        _sphinx(stage, rendered, log=build / "render.log")
-        fresh = rendered / "_build/html"
-        staging.trim(fresh, sources=notebooks)
-        os.utime(fresh / "index.html", (started, started))
-        html.parent.mkdir(parents=True, exist_ok=True)
-        if html.exists():
-            html.rename(replaced)
-        fresh.rename(html)
-        for folder in (rendered, replaced):
-            shutil.rmtree(folder, ignore_errors=True)
+    watch.claim(build)
+    started = time.time()  # a page that is edited from now on is newer than what comes out
+    pages = contents(build)
+    notebooks = [path for path in pages.values() if path.suffix == ".ipynb"]
+    print(f"rendering {len(pages)} pages", flush=True)
+    stage, rendered, replaced = (build / name for name in ("stage", "rendered", "replaced"))
+    for folder in (stage, rendered, replaced):
+        shutil.rmtree(folder, ignore_errors=True)
+    _copy(build, stage, pages)
+    prose = [path for path in pages.values() if path.suffix == ".md" and build not in path.parents]
+    staging.stage(build, stage, notebooks=[path.stem for path in notebooks], prose=prose, paper="paper/results")
+    _sphinx(stage, rendered, log=build / "render.log")
+    fresh = rendered / "_build/html"
+    staging.trim(fresh, sources=notebooks)
+    os.utime(fresh / "index.html", (started, started))
+    html.parent.mkdir(parents=True, exist_ok=True)
+    if html.exists():
+        html.rename(replaced)
+    fresh.rename(html)
+    for folder in (rendered, replaced):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _copy(build: Path, stage: Path, pages: Mapping[str, Path]) -> None:

@@ -19,7 +19,9 @@ def main() -> None:
     if sys.version_info < OLDEST:
         found = "{}.{}".format(*sys.version_info[:2])
         needed = "{}.{}".format(*OLDEST)
-        sys.exit(f"error: {sys.executable} is Python {found}, {needed} or newer is needed: make PYTHON=python{needed} …")
+        sys.exit(
+            f"error: {sys.executable} is Python {found}, {needed} or newer is needed: make PYTHON=python{needed} …"
+        )
     import fcntl
 
     LOG.parent.mkdir(exist_ok=True)

@@ -4,12 +4,14 @@
 that Make knows when to execute it again. ``keep`` copies results and figures to where the article reads them.
 """
 
+import asyncio
 import filecmp
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -66,7 +68,7 @@ def execute(
     base: Path | str | None = None,
     needs: Iterable[str] = (),
 ) -> Path:
-    """Execute a notebook into ``<build>/executed/``, whole or not at all.
+    """Execute a notebook into ``<build>/executed/``, whole or not at all, and return the path.
 
     It runs in its own folder, as in JupyterLab, with the effective values in its parameters cell. When it succeeds it
     takes the place of the last execution; when it fails it goes to ``<build>/failed/`` and the last good one stays.
@@ -78,9 +80,9 @@ def execute(
     notebook : path
         The source, without outputs.
     parameters : path
-        Its effective parameters, as `parameters.write_effective` left them.
+        Its effective parameters, as JSON.
     build : path
-        The folder of the profile, ``_build/<profile>``.
+        The folder of the profile, ``_build/<profile>``; it is an error if another run works there.
     newer : iterable of str
         The prerequisites that are newer than the last execution: the reason to show.
     vector : bool
@@ -89,18 +91,6 @@ def execute(
         A build to take over from, see `is_done`.
     needs : iterable of str
         The prerequisites that Make knows, to judge that by.
-
-    Returns
-    -------
-    Path
-        The executed notebook.
-
-    Raises
-    ------
-    NotebookError
-        If a cell fails or the kernel dies.
-    BlockingIOError
-        If another run works in this build.
     """
     import nbformat  # here, as nbclient below: the quick commands do without
 
@@ -167,18 +157,41 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    kernels: list[int] = []
+    class Client(NotebookClient):
+        """One that ends at once, with its kernel and what that started, when it is interrupted."""
+
+        stopped = False
+
+        async def async_start_new_kernel(self, **options: object) -> None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            await super().async_start_new_kernel(**options)
+
+        def stop(self) -> None:
+            self.stopped = True
+            watch.end_group(self.kernel)
+
+        @property
+        def kernel(self) -> int | None:
+            return self.km.provisioner.pid if self.km and self.km.provisioner else None
+
+        def reached(self, cell: dict, cell_index: int) -> None:
+            progress.reached(cell_index)
+            kernels.add(self.kernel)
+            if self.stopped:  # while the kernel was starting
+                self.stop()
+
+    kernels: set[int | None] = set()
     with Progress(notebook.stem, cells=len(document.cells), reason=reason) as progress:
-        client = NotebookClient(
+        client = Client(
             document,
             timeout=None,
             kernel_name="python3",  # the one of this environment, whatever the notebook was saved with
             record_timing=False,
             resources={"metadata": {"path": notebook.resolve().parent}},
             extra_arguments=["--log-level=CRITICAL", "--ext=companion.watch", *(DRAWN_TWICE if vector else ())],
-            on_notebook_start=lambda notebook: kernels.append(client.km.provisioner.pid),
-            on_cell_start=lambda cell, cell_index: progress.reached(cell_index),
         )
+        client.on_cell_start = client.reached
         where = f"of {notebook}"
         try:
             client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
@@ -187,6 +200,8 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
             told = "\n".join(f"    {line}" for line in lines or [f"{error.ename}: {error.evalue}"])
             raise NotebookError(f"cell {progress.cell + 1} {where} failed\n{told}") from None
         except (DeadKernelError, RuntimeError) as error:
+            if client.stopped:
+                raise KeyboardInterrupt from None
             raise NotebookError(f"cell {progress.cell + 1} {where}: {error or type(error).__name__}") from None
         finally:
             for kernel in kernels:
@@ -217,14 +232,7 @@ def _strip(document: dict, name: str) -> None:
 def write_dependencies(build: Path, name: str, files: Iterable[str]) -> Path:
     """Write ``<build>/deps/<name>.d``: what the execution of a notebook read, as a rule that Make includes.
 
-    Parameters
-    ----------
-    build : path
-        The folder of the profile.
-    name : str
-        Of the notebook, without suffix.
-    files : iterable of str
-        Relative to the project, as from `watch.noted`. The rows of another notebook stand for its execution.
+    Files are relative to the project, as from `watch.noted`; rows of another notebook stand for its execution.
     """
     inside = os.path.relpath(build, ROOT)
     executed, rows = f"{inside}/executed/", f"{inside}/results/"
@@ -256,17 +264,8 @@ def read_dependencies(build: Path, name: str) -> list[str] | None:
 def is_done(notebook: str, *, build: Path | str, base: Path | str, needs: Iterable[Path | str]) -> bool:
     """Whether the build `base` has executed what `build` would execute now.
 
-    It has if its execution is newer than every prerequisite; a prerequisite that is part of `build` must moreover be
-    the same in `base`: the parameters but for the name of the build, and the rows of other notebooks.
-
-    Parameters
-    ----------
-    notebook : str
-        File name of the notebook.
-    build, base : path
-        ``_build/<profile>`` of both.
-    needs : iterable of path
-        The prerequisites that Make knows, besides what the execution in `base` has read.
+    It has if its execution is newer than all that it has read and all that Make `needs` for it; what is part of `build`
+    must moreover be the same in `base`: the parameters but for the name of the build, and the rows of other notebooks.
     """
     build, base = Path(build).resolve(), Path(base).resolve()
     done, read = base / "executed" / notebook, read_dependencies(base, Path(notebook).stem)
@@ -310,26 +309,10 @@ def _take_rows(build: Path, base: Path, name: str) -> None:
 
 
 def keep(build: Path | str, folder: Path | str) -> list[Path]:
-    """Copy what a build found to a folder of the project: its result files, and its named figures as ``figures/*.svg``.
+    """Copy result files of a build, and its named figures as ``figures/*.svg``, to a folder such as ``paper/results``.
 
-    Files of an earlier copy that this build does not have are removed.
-
-    Parameters
-    ----------
-    build : path
-        The folder of the profile, whose notebooks were executed with `vector`.
-    folder : path
-        Such as ``paper/results``.
-
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    ParameterError
-        If the build has no results, or its figures were not drawn for print.
+    Files of an earlier copy that this build does not have are removed. A figure that was not drawn for print, or no
+    results at all, is an error, and leaves the folder as it was.
     """
     build, folder = Path(build), Path(folder)
     kept = {folder / path.name: path.read_text(encoding="utf-8") for path in sorted((build / "results").glob("*.json"))}

@@ -1,40 +1,30 @@
-"""Your own music: a manifest or a folder made into a corpus and the beginnings of a book, and what its pages ask of it.
+"""Your own music: files made into a saved corpus, and what the pages about it say.
 
-``python -m companion own --manifest songs.csv`` (or ``--folder music``), which ``make book MANIFEST=…`` calls,
-computes features where they are missing, puts a saved corpus into ``_build/own-<name>/corpus`` and writes the front
-page, the table of contents and the parameters of the book beside it. ``python -m companion songs`` (``make songs``)
-writes synthetic songs as files, to try it with.
+``make book MANIFEST=songs.csv`` (or ``FOLDER=music``) gathers it into ``_build/own-<name>/corpus``, and
+`companion.front` writes the beginnings of its book. ``make songs`` writes synthetic songs as files, to try it with.
 """
 
 import csv
-import hashlib
 import html
+import io
 import os
-import re
 import shutil
-import sys
-import time
-import unicodedata
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from companion import execute
+from companion import ROOT
+from companion.parameters import write_changed
 from companion.text import plain as plain
 from vae_lib import checks, corpus, features, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.features import lyrics
 
-ROOT = Path(__file__).resolve().parents[2]
-
-CORPUS, SKIPPED, FRONT, PROFILE = "corpus", "skipped.csv", "front", "profile.yaml"  # in the folder of the build
-PAGES = ("own", "own_clusters", "methods", "glossary", "references")  # of the book, as far as the project has them
-
+CORPUS, SKIPPED = "corpus", "skipped.csv"  # in the folder of the build
 MINIMUM = 20  # tracks for models and clusters, and tracks with words for a model of these
 DIMENSIONS = 64  # of the lyric vectors, at most
 WORKERS = 2  # processes that compute features
@@ -87,36 +77,35 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
     if "audio" not in music.tracks:
         raise ParameterError(f"{source}: must have a column audio; a book about words alone is not made")
     paths = dict(zip(music.tracks.index, music.audio_paths(), strict=True))
-    given = _fingerprint(music, paths)
-    saved = build / CORPUS
-    if _text(build / "given.sha256") == given and (build / SKIPPED).is_file() and (saved / corpus.FACTS).is_file():
-        return corpus.read(saved)
+    stamp, given = build / "given.sha256", _fingerprint(music, paths)
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == given and (build / CORPUS / corpus.FACTS).is_file():
+        return corpus.read(build / CORPUS)
 
     table, log_mel, report = features.extract_many(
         [*paths.values()], ids=[*paths], cache=build / "features", workers=workers, progress=progress
     )
-    reasons = {
-        track_id: row["reason"].removeprefix(f"{row['path']}: ") for track_id, row in report.iterrows()
-    } | _copies(table)
+    reasons = {track_id: row["reason"].removeprefix(f"{row['path']}: ") for track_id, row in report.iterrows()}
+    reasons |= _copies(table)
     used = table.index.difference([*reasons])
     if len(used) < 2:
-        first = next(iter(reasons))
+        first, why = next(iter(reasons.items()))
         raise ParameterError(
-            f"{source}: {len(used)} of {len(paths)} tracks can be used, and a book needs two; {first}: {reasons[first]}"
+            f"{source}: {len(used)} of {len(paths)} tracks can be used, and a book needs two; {first}: {why}"
         )
+    about = features.PARAMETERS | {"versions": _versions("librosa", "numpy", "scipy", "soundfile", "soxr")}
     rows = table.index.get_indexer(used)
-    parameters = features.PARAMETERS | {"versions": _versions("librosa", "numpy", "scipy", "soundfile", "soxr")}
-    music = music.with_features(table.loc[used], log_mel[rows], version=features.VERSION, parameters=parameters)
-    music = _with_lyrics(replace(music, tracks=music.tracks.assign(seconds=_lengths(paths, music.tracks.index))))
-
-    skipped = [(track_id, _below(paths[track_id], source), reasons[track_id]) for track_id in sorted(reasons)]
+    music = music.with_features(table.loc[used], log_mel[rows], version=features.VERSION, parameters=about)
+    tracks = music.tracks.rename(columns={"seconds": "seconds in the list"})  # ours are those of the file
+    music = _with_lyrics(replace(music, tracks=tracks.assign(seconds=_lengths(paths, tracks.index))))
     with store.replacing(build / SKIPPED) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("track_id", "file", "reason"), *skipped])
-    if not _is_saved(music, saved):
-        corpus.save(music, saved)
-    with store.replacing(build / "given.sha256") as temporary:
-        temporary.write_text(given, encoding="utf-8")
-    return corpus.read(saved)
+        # A file as the reader knows it: relative to the folder, or to that of the manifest.
+        places = {lost: os.path.relpath(paths[lost], source if source.is_dir() else source.parent) for lost in reasons}
+        lines = [(lost, places[lost], reasons[lost]) for lost in sorted(reasons)]
+        csv.writer(file, lineterminator="\n").writerows([("track_id", "file", "reason"), *lines])
+    if not _is_saved(music, build / CORPUS):  # what was computed from it stays up to date
+        corpus.save(music, build / CORPUS)
+    write_changed(stamp, given)
+    return corpus.read(build / CORPUS)
 
 
 def _fingerprint(music: Corpus, paths: dict[str, Path]) -> str:
@@ -124,10 +113,6 @@ def _fingerprint(music: Corpus, paths: dict[str, Path]) -> str:
     words = None if music.texts is None else [None if pd.isna(text) else text for text in music.texts]
     computed = [features.VERSION, features.PARAMETERS, lyrics.VERSION, DIMENSIONS, MINIMUM]
     return store.content_hash([music.name, music.source, music.tracks.to_csv()], files, words, computed)
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _copies(table: pd.DataFrame) -> dict[str, str]:
@@ -146,11 +131,10 @@ def _lengths(paths: dict[str, Path], ids: pd.Index) -> list[str]:
 def _with_lyrics(music: Corpus) -> Corpus:
     """The corpus with lyric vectors, if enough tracks have words."""
     worded = 0 if music.texts is None else sum(bool(lyrics.clean(text)) for text in music.texts)
-    if worded < MINIMUM:
-        return replace(music, parameters=music.parameters | {"tracks_with_words": worded})
-    options = {"method": "lsa", "dimensions": min(DIMENSIONS, worded // 2), "seed": 0}
-    about = options | {"version": lyrics.VERSION, "versions": _versions("numpy", "scipy", "scikit-learn")}
-    music = music.with_lyrics(lyrics.embed(music.texts, **options), parameters=about)
+    if worded >= MINIMUM:
+        options = {"method": "lsa", "dimensions": min(DIMENSIONS, worded // 2), "seed": 0}
+        about = options | {"version": lyrics.VERSION, "versions": _versions("numpy", "scipy", "scikit-learn")}
+        music = music.with_lyrics(lyrics.embed(music.texts, **options), parameters=about)
     return replace(music, parameters=music.parameters | {"tracks_with_words": worded})
 
 
@@ -158,13 +142,7 @@ def _versions(*packages: str) -> dict[str, str]:
     return {package: version(package) for package in packages}
 
 
-def _below(path: Path, source: Path) -> str:
-    """A file as the reader knows it: relative to the folder, or to that of the manifest."""
-    return os.path.relpath(path, source if source.is_dir() else source.parent)
-
-
 def _is_saved(music: Corpus, folder: Path) -> bool:
-    """Whether the folder holds this corpus already, so that what was computed from it stays up to date."""
     try:
         old = corpus.read(folder)
     except ParameterError:
@@ -218,31 +196,28 @@ def left_out(music: Corpus) -> dict[str, str]:
     dict of str to str
         Part to reason; empty if nothing is left out.
     """
-    n, tracks, parts = len(music), music.tracks, {}
+    n, tracks, usable = len(music), music.tracks, comparable(music)
+    parts = {"genre": "agreement with genre", "language": "agreement with language, conditional VAE"}
+    parts |= {label: f"agreement with {label}" for label in sorted({*music.labels} - parts.keys())}
+    why = {}
     if n < MINIMUM:
-        parts["models, clusters, map and scores"] = (
+        why["models, clusters, map and scores"] = (
             f"{n} tracks are fewer than the {MINIMUM} that the least of them needs: whatever came out would be noise"
         )
-    needed = {"genre": "agreement with genre", "language": "agreement with language, conditional VAE"}
-    for label, part in needed.items():
-        if label not in music.labels:
-            parts[part] = f"there is no {label} column"
-        elif label not in comparable(music):
-            groups = tracks[label].nunique()
-            parts[part] = (
-                f"all tracks have the same {label}, {tracks[label].iloc[0]}"
-                if groups < 2
-                else f"{groups} groups for {n} tracks: hardly two tracks share one"
-            )
+    for label, part in parts.items():
+        groups = tracks[label].nunique() if label in music.labels else 0
+        if not groups:
+            why[part] = f"there is no {label} column"
+        elif groups < 2:
+            why[part] = f"all tracks have the same {label}, {tracks[label].iloc[0]}"
+        elif label not in usable:
+            why[part] = f"{groups} groups for {n} tracks: hardly two tracks share one"
     if music.lyrics is None:
         worded = (music.parameters or {}).get("tracks_with_words", 0)
-        parts["lyrics, multimodal VAE"] = (
+        why["lyrics, multimodal VAE"] = (
             f"{worded} tracks have words, and {MINIMUM} are needed" if worded else "no track comes with words"
         )
-    for label in sorted({*music.labels} - {*needed, *comparable(music)}):
-        groups = tracks[label].nunique()
-        parts[f"agreement with {label}"] = "all tracks are alike" if groups < 2 else "hardly two tracks share a value"
-    return parts
+    return why
 
 
 # What the pages say of tracks
@@ -270,6 +245,66 @@ def titles(tracks: pd.DataFrame) -> pd.Series:
     return (title + artist).map(html.escape)
 
 
+def heading(label: str) -> str:
+    """Name of a label over a column, escaped; none of ours begins like it, so that it takes the place of none.
+
+    Examples
+    --------
+    >>> from companion import own
+    >>> own.heading("cluster"), own.heading("R&B?")
+    ('your cluster', 'your R&amp;B?')
+    """
+    return html.escape(f"your {label}")
+
+
+def facts(music: Corpus, lost: pd.DataFrame) -> pd.DataFrame:
+    """Say what came in: a line per fact, escaped for HTML.
+
+    Parameters
+    ----------
+    music : Corpus
+        As from `gather`.
+    lost : DataFrame
+        As from `skipped`.
+    """
+    seconds = music.tracks["seconds"].astype(float)
+    words = 0 if music.lyrics is None else int(np.isfinite(music.lyrics).all(axis=1).sum())
+    told = {
+        "source": html.escape(music.source),
+        "tracks": str(len(music)),
+        "files skipped": str(len(lost)),
+        "seconds per track": " to ".join(dict.fromkeys(f"{end:.0f}" for end in (seconds.min(), seconds.max()))),
+        "minutes in all": f"{seconds.sum() / 60:.0f}",
+    }
+    told |= {
+        f"with {fact}": str(music.tracks[fact].notna().sum()) for fact in ("title", "artist") if fact in music.tracks
+    }
+    return pd.DataFrame({html.escape(music.name): told | {"with words": str(words)}})
+
+
+def labels(music: Corpus) -> pd.DataFrame:
+    """List the labels of a corpus with their groups, a line each, escaped for HTML."""
+    compared, lines = comparable(music), {}
+    for label in music.labels:
+        sizes = music.tracks[label].value_counts()
+        sizes = sizes[sizes > 0]
+        ends = {"largest": 0, "smallest": -1}
+        lines[heading(label)] = {
+            "groups": str(len(sizes)),
+            **{end: f"{html.escape(str(sizes.index[at]))} ({sizes.iloc[at]})" for end, at in ends.items()},
+            "compared with the clusters": "yes" if label in compared else "no",
+        }
+    return pd.DataFrame(lines).T
+
+
+def _draws(text: str) -> bool:
+    """Whether a figure can show a text: its font has the signs, and it is short and no formula."""
+    from matplotlib import font_manager, ft2font
+
+    known = ft2font.FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap()
+    return all(ord(sign) in known for sign in text) and "$" not in text and not text.startswith("_") and len(text) <= 24
+
+
 def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
     """Labels that a figure can show: what its font cannot draw, or would take for a formula, gets a number instead.
 
@@ -293,16 +328,41 @@ def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
     >>> shown.tolist(), key
     (['folk', 'genre 2'], {'genre 2': 'বাউল'})
     """
-    from matplotlib import font_manager, ft2font
-
-    known = ft2font.FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap()
     groups = sorted(set(labels.astype(str)))
-    shown = {}
+    shown = {group: group for group in groups if _draws(group)}
     for number, group in enumerate(groups, start=1):
-        plain = all(ord(sign) in known for sign in group) and "$" not in group and not group.startswith("_")
-        shown[group] = group if plain and len(group) <= 24 else f"{labels.name} {number}"
+        short = f"{labels.name} {number}"
+        while group not in shown and short in groups:  # another group may be called that
+            short += "*"
+        shown.setdefault(group, short)
     key = {short: group for group, short in shown.items() if short != group}
     return labels.astype(str).map(shown).astype("category"), key
+
+
+def on_figures(tracks: pd.DataFrame, targets: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Labels under names, and with groups, that figures can show.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        As in `Corpus`.
+    targets : list of str
+        Which labels.
+
+    Returns
+    -------
+    shown : DataFrame
+        A column per label, in their order, named as in `heading` but not escaped.
+    key : DataFrame
+        What stands for what, a line for each name or group that was replaced, escaped for HTML.
+    """
+    shown, key = {}, {}
+    for number, target in enumerate(targets, start=1):
+        name = f"your {target}" if _draws(f"your {target}") else f"label no. {number}"
+        shown[name], replaced = drawable(tracks[target].rename(name))
+        key |= replaced | ({} if name.startswith("your ") else {name: target})
+    lines = {html.escape(short): html.escape(full) for short, full in key.items()}
+    return pd.DataFrame(shown, index=tracks.index), pd.DataFrame({"stands for": lines})
 
 
 def extremes(music: Corpus) -> pd.DataFrame:
@@ -405,6 +465,60 @@ def typical(points: np.ndarray, clusters: np.ndarray, *, top: int = 5) -> dict[i
     return nearest
 
 
+def number_of_clusters(asked: int, genres: int, stable: int) -> tuple[int, str]:
+    """Choose the number of clusters, and say why: the one asked for, else that of the genres, else the most stable.
+
+    Examples
+    --------
+    >>> from companion import own
+    >>> own.number_of_clusters(0, 4, 7)
+    (4, 'as many as genres, though no track tells its own')
+    """
+    if asked:
+        return asked, "as many as were asked for"
+    if genres:
+        return genres, "as many as genres, though no track tells its own"
+    return stable, "the number furthest above the dashed line"
+
+
+def clusters(
+    music: Corpus, points: np.ndarray, joined: np.ndarray, clusterings: np.ndarray, *, targets: list[str]
+) -> pd.DataFrame:
+    """Describe clusters: a line each, escaped for HTML.
+
+    Parameters
+    ----------
+    music : Corpus
+        With the features of `features.COLUMNS`.
+    points : array, shape (n, d)
+        Where typical tracks are looked for.
+    joined : array of int, shape (n,)
+        The clusters, at least two.
+    clusterings : array of int, shape (seeds, n)
+        Those that they join.
+    targets : list of str
+        Labels of which the three largest groups are told.
+    """
+    from vae_lib import cluster
+
+    share, names = cluster.co_association(clusterings), titles(music.tracks)
+    nearest, sounds, lines = typical(points, joined), differences(music.features, joined), {}
+    for number, rows in nearest.items():
+        inside = np.flatnonzero(joined == number)
+        pairs = share[np.ix_(inside, inside)][np.triu_indices(len(inside), 1)]
+        lines[f"cluster {number}"] = {
+            "tracks": str(len(inside)),
+            "together": f"{pairs.mean():.0%}" if len(pairs) else "–",
+            "typical tracks": "\n".join(names.iloc[row] for row in rows),
+            "sounds": sounds[number],
+        }
+        for target in targets:
+            sizes = music.tracks[target].iloc[inside].value_counts().head(3)
+            told = [f"{html.escape(str(group))} {size}" for group, size in sizes.items() if size]
+            lines[f"cluster {number}"][heading(target)] = "\n".join(told)
+    return pd.DataFrame(lines).T
+
+
 # Synthetic songs as files
 
 
@@ -417,7 +531,7 @@ def write_songs(folder: Path | str, *, count: int = 60) -> Path:
     Parameters
     ----------
     folder : Path or str
-        Made if need be; files of an earlier call are overwritten.
+        Made if need be; files of an earlier call stay where they are the same.
     count : int
         Number of songs, at least 1; two more files are listed.
 
@@ -428,23 +542,22 @@ def write_songs(folder: Path | str, *, count: int = 60) -> Path:
     """
     folder = Path(folder)
     made = corpus.synthetic(checks.count(count, "count", high=1000))
-    rows = []
+    lines = [["audio", "title", "genre", "language", "lyrics_file"]]
+    sounds = [made.audio(track_id) for track_id in made.tracks.index]
     for number, (track_id, song) in enumerate(made.tracks.iterrows()):
         name = f"{number:03d} {song['title']}"
-        _copy(made.audio(track_id), folder / "audio" / f"{name}.wav")
-        words = ""
-        if number % 8 != 7:
-            words = f"words/{name}.txt"
-            _write(folder / words, made.texts[track_id])
-        rows.append((f"audio/{name}.wav", song["title"], song["genre"], song["language"], words))
-    _copy(made.audio(made.tracks.index[0]), folder / "audio" / "copy of the first.wav")
-    _write(folder / "audio" / "broken.wav", "no audio")
-    rows.append(("audio/copy of the first.wav", "", *rows[0][2:4], ""))
-    rows.append(("audio/broken.wav", "", *rows[0][2:4], ""))
-    path = folder / "songs.csv"
-    with store.replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([("audio", "title", "genre", "language", "lyrics_file"), *rows])
-    return path
+        _copy(sounds[number], folder / "audio" / f"{name}.wav")
+        words = "" if number % 8 == 7 else f"words/{name}.txt"
+        if words:
+            write_changed(folder / words, made.texts[track_id])
+        lines.append([f"audio/{name}.wav", *song[["title", "genre", "language"]], words])
+    _copy(sounds[0], folder / "audio" / "copy of the first.wav")
+    write_changed(folder / "audio" / "broken.wav", "no audio")
+    lines += [[f"audio/{name}.wav", "", *lines[1][2:4], ""] for name in ("copy of the first", "broken")]
+    listed = io.StringIO()
+    csv.writer(listed, lineterminator="\n").writerows(lines)
+    write_changed(folder / "songs.csv", listed.getvalue())
+    return folder / "songs.csv"
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -453,165 +566,8 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(source, temporary)
 
 
-def _write(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_bytes() != text.encode():
-        with store.replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
-
 def tutorial(count: int) -> str:
     """Write `count` synthetic songs as files and gather them as if they were yours; give the folder of the corpus."""
     place = ROOT / "_build" / "cache" / f"songs-{count}"
     gather(write_songs(place, count=count), build=place, workers=1, progress=False)
     return (place / CORPUS).relative_to(ROOT).as_posix()
-
-
-# The book
-
-
-def build_name(source: Path, *, profile: str) -> str:
-    """Name of the build of a book: its own per source and profile, in plain ASCII, because Make takes no other."""
-    word = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode().lower()
-    word = re.sub(r"[^a-z0-9]+", "-", word).strip("-")[:30]
-    place = hashlib.sha256(os.fsencode(source.resolve())).hexdigest()[:8]
-    return "-".join(filter(None, ["own", word, place, profile if profile != "book" else ""]))
-
-
-def prepare(source: Path | str, *, values: Path | str, workers: int = WORKERS, progress: bool = True) -> Path:
-    """Make all that a book about your music starts from: the corpus, its parameters, its contents and its front page.
-
-    Parameters
-    ----------
-    source, workers, progress
-        As in `gather`.
-    values : path
-        The profile, such as ``book/params/book.yaml``, with the parameters.
-
-    Returns
-    -------
-    Path
-        The folder of the build.
-
-    Raises
-    ------
-    ParameterError
-        As in `gather`, or if the profile cannot be read.
-    """
-    source = Path(source)
-    sections = execute.read_profile(values)
-    build = ROOT / "_build" / build_name(source, profile=str(sections.get("all", {}).get("profile", "book")))
-    music = gather(source, build=build, workers=workers, progress=progress)
-    pages = [page for page in PAGES if any((ROOT / "book").glob(f"{page}.*"))]
-    if len(music) < MINIMUM:
-        pages.remove("own_clusters")
-    place = (build / CORPUS).relative_to(ROOT).as_posix()
-    chosen = {"all": sections.get("all", {}) | {"profile": build.name}}
-    chosen |= {page: sections[page] for page in pages if page in sections}
-    for page in {*pages} & {"own", "own_clusters"}:
-        chosen[page] = chosen.get(page, {}) | {"corpus_name": place}
-    _write(build / PROFILE, _yaml(dict(sorted(chosen.items()))))
-
-    toc = {"format": "jb-book", "root": "book/index", "chapters": [{"file": f"book/{page}"} for page in pages]}
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    config["title"] = f"Your music: {music.name}"
-    # Pages of this book name others of the whole one, which are not in it.
-    config["sphinx"]["config"].setdefault("suppress_warnings", []).append("ref.doc")
-    config["sphinx"]["config"].setdefault("nitpick_ignore_regex", []).append(["py:.*", ".*"])
-    _write(build / FRONT / "_toc.yml", _yaml(toc))
-    _write(build / FRONT / "_config.yml", _yaml(config))
-    made = time.strftime("%Y-%m-%d", time.localtime((build / CORPUS / corpus.FACTS).stat().st_mtime))
-    _write(
-        build / FRONT / "book" / "index.md", front_page(music, skipped(place), source=source, pages=pages, made=made)
-    )
-    return build
-
-
-def _yaml(values: object) -> str:
-    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-
-
-_PAGES = {
-    "own": "what came in, what was skipped and why, what one can hear in it, and what so many tracks can tell",
-    "own_clusters": "the models trained on your tracks, the clusters with their typical tracks, maps and scores",
-    "methods": "every model, clusterer and metric, and the rules of scoring",
-    "glossary": "terms and metrics",
-    "references": "the works that the methods come from",
-}
-
-
-def front_page(music: Corpus, lost: pd.DataFrame, *, source: Path, pages: list[str], made: str) -> str:
-    """Front page of a book about your music, in Markdown.
-
-    Parameters
-    ----------
-    music : Corpus
-        As from `gather`.
-    lost : DataFrame
-        As from `skipped`.
-    source : Path
-        What it was made from; only its name is shown.
-    pages : list of str
-        The pages that there are besides this one.
-    made : str
-        The day.
-    """
-    option = "FOLDER" if source.is_dir() else "MANIFEST"
-    groups = [f"{plain(label)} in {music.tracks[label].nunique()} groups" for label in music.labels]
-    parts = left_out(music)
-    reasons = "\n".join(f"- **{plain(part)}**: {plain(why)}" for part, why in parts.items())
-    left = (
-        f"These parts are left out, because the list does not hold what they need:\n\n{reasons}\n"
-        if parts
-        else "Nothing is left out: there are genres, languages and words.\n"
-    )
-    table = "\n".join(f"| {{doc}}`{page}` | {_PAGES[page]} |" for page in pages)
-    return f"""# Your music: {plain(music.name)}
-
-This book is about music of your own: what `make book {option}=…` made of {plain(source.resolve().name)} on {made}. It
-puts these tracks through the study of the paper companion *VAE Music Genre Clustering*, by the same code and under the
-same rules. Nothing of it left this computer, and the book holds neither audio nor words.
-
-**What came in:** {"; ".join([f"{len(music)} tracks", *groups])}. {_lost(lost)}
-
-| page | what it shows |
-|---|---|
-{table}
-
-## What is not here
-
-{left}
-Pages about the companion's own corpora and the table that it examines are not part of this book; `make book` builds
-them. Where a page here names one of them, the name is not a link.
-"""
-
-
-def _lost(lost: pd.DataFrame) -> str:
-    if lost.empty:
-        return "No file had to be skipped."
-    return f"{len(lost)} file{' was' if len(lost) == 1 else 's were'} skipped; {{doc}}`own` says which and why."
-
-
-def source(manifest: str, folder: str) -> Path:
-    """Give the one of both that is named, or say what is wrong with them."""
-    if bool(manifest) == bool(folder):
-        raise ParameterError(f"give either MANIFEST or FOLDER, got MANIFEST={manifest} and FOLDER={folder}")
-    path = Path(manifest or folder).expanduser()
-    if manifest and path.is_dir():
-        raise ParameterError(f"MANIFEST={manifest} is a folder; say FOLDER={manifest}, or name the CSV file in it")
-    if folder and path.is_file():
-        raise ParameterError(f"FOLDER={folder} is a file; say MANIFEST={folder} if it lists songs")
-    if not path.exists():
-        option = "MANIFEST" if manifest else "FOLDER"
-        raise ParameterError(f"{option}={manifest or folder}: no such {'file' if manifest else 'folder'}")
-    return path
-
-
-def tell(build: Path) -> None:
-    """Say on standard error what came in and what did not."""
-    place = (build / CORPUS).relative_to(ROOT)
-    music, lost = corpus.read(build / CORPUS), skipped(place)
-    print(f"{music.name}: {len(music)} tracks", file=sys.stderr)
-    for track_id, row in lost.head(5).iterrows():
-        print(f"skipped {track_id}: {row['reason']}", file=sys.stderr)
-    if len(lost) > 5:
-        print(f"skipped {len(lost) - 5} more: {(place.parent / SKIPPED).as_posix()}", file=sys.stderr)

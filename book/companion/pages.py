@@ -68,8 +68,8 @@ def stage(
     """Write executed notebooks and prose, with their marks, and all downloads to the tree that Sphinx reads.
 
     The rows behind a cell are those of its page, or, where the page has none, those of the pages that its parameter
-    `notebooks` names. A cell that shows the stored rows of the paper run has the tag ``rows:paper``, and ``rows:build``
-    too where it shows both.
+    `notebooks` names. A cell that shows the stored rows of the `paper` run has the tag ``rows:paper``, and
+    ``rows:build`` too where it shows both. Prose shows a figure of a notebook by its name, ``figures/<name>.png``.
 
     Parameters
     ----------
@@ -80,15 +80,9 @@ def stage(
     notebooks : iterable of str
         Names of the pages that are notebooks, without suffix.
     prose : iterable of path
-        The pages that are not, such as ``book/index.md``. They show a figure of a notebook by its name, as
-        ``figures/<name>.png``.
+        The pages that are not, such as ``book/index.md``.
     paper : path, optional
         Folder of the result files of the paper run.
-
-    Raises
-    ------
-    ParameterError
-        If a notebook has not been executed, a result file is broken, or prose shows what no notebook has.
     """
     import nbformat
 

@@ -36,16 +36,7 @@ class Parameter(NamedTuple):
 def read_parameters(notebook: Path | str) -> dict[str, Parameter]:
     """Read the typed parameters of a notebook, in the order of its ``parameters`` cell.
 
-    Parameters
-    ----------
-    notebook : path
-        A notebook with one code cell tagged ``parameters``, which holds nothing but assignments such as
-        ``epochs: int = 100  # passes over the corpus``.
-
-    Raises
-    ------
-    ParameterError
-        If the file is no notebook, has no such cell or several, or the cell holds something else.
+    That cell holds nothing but assignments such as ``epochs: int = 100  # passes over the corpus``.
     """
     try:
         cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
@@ -58,18 +49,7 @@ def read_parameters(notebook: Path | str) -> dict[str, Parameter]:
 
 
 def parse_parameters(source: str, name: str) -> dict[str, Parameter]:
-    """Read the typed parameters of the source of one cell; `name` is what messages call it.
-
-    Examples
-    --------
-    >>> from companion import parameters
-    >>> parameters.parse_parameters("k: int = 10  # number of clusters", "easy")["k"].comment
-    'number of clusters'
-    >>> parameters.parse_parameters("k = 10", "easy")
-    Traceback (most recent call last):
-        ...
-    vae_lib.checks.ParameterError: easy, parameters cell, line 1: expected 'name: type = value  # meaning', got 'k = 10'
-    """
+    """Read the typed parameters of the source of one cell; `name` is what messages call it."""
     try:
         statements = ast.parse(source).body
     except SyntaxError as error:
@@ -152,29 +132,11 @@ def _as_kind(value: object, kind: ast.expr) -> object:
 def fold(source: str, values: Mapping[str, object], *, name: str = "notebook") -> str:
     """Put `values` into the source of a ``parameters`` cell; lines of untouched values stay as written.
 
-    Parameters
-    ----------
-    source : str
-        The source of the cell.
-    values : mapping of str to value
-        The parameters to set; those that already have the value are left alone.
-    name : str
-        What to call the notebook in a message.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is unknown or its value of another type.
-
     Examples
     --------
     >>> from companion import parameters
     >>> parameters.fold("k: int = 10  # number of clusters", {"k": 4})
     'k: int = 4  # number of clusters'
-    >>> parameters.fold("k: int = 10  # number of clusters", {"clusters": 4})
-    Traceback (most recent call last):
-        ...
-    vae_lib.checks.ParameterError: notebook has no parameter 'clusters'; there are k
     """
     known, lines = parse_parameters(source, name), source.split("\n")
     new = check(values, known, name)
@@ -188,19 +150,7 @@ def fold(source: str, values: Mapping[str, object], *, name: str = "notebook") -
 
 
 def check(values: Mapping[str, object], known: Mapping[str, Parameter], name: str) -> dict[str, object]:
-    """Return `values` converted to the types of the `known` parameters; `name` begins each message.
-
-    Examples
-    --------
-    >>> from companion import parameters
-    >>> known = parameters.parse_parameters("beta: float = 1.0  # weight of the KL divergence", "easy")
-    >>> parameters.check({"beta": 4}, known, "easy")
-    {'beta': 4.0}
-    >>> parameters.check({"beta": "1e-3"}, known, "easy")
-    Traceback (most recent call last):
-        ...
-    vae_lib.checks.ParameterError: easy.beta must be float, got '1e-3' (str); YAML reads 1e-3 as text, write 1.0e-3
-    """
+    """Return `values` converted to the types of the `known` parameters; `name` begins each message."""
     for key in values:
         if key not in known:
             raise ParameterError(f"{name} has no parameter {unknown(key, known)}")
@@ -226,13 +176,7 @@ class _UniqueKeys(yaml.SafeLoader):
 
 
 def read_profile(path: Path | str) -> dict[str, dict[str, object]]:
-    """Read a profile: ``{notebook: {parameter: value}}``, with ``all`` for what every notebook shares.
-
-    Raises
-    ------
-    ParameterError
-        If it cannot be read, is not YAML or has another shape.
-    """
+    """Read a profile: ``{notebook: {parameter: value}}``, with ``all`` for what every notebook shares."""
     try:
         profile = yaml.load(Path(path).read_text(encoding="utf-8"), _UniqueKeys) or {}
     except OSError as error:
@@ -253,22 +197,7 @@ def read_profile(path: Path | str) -> dict[str, dict[str, object]]:
 def resolve(profile: Path | str, notebooks: Iterable[Path | str]) -> dict[str, dict[str, object]]:
     """Work out the parameters that each notebook runs with: its own defaults, ``all``, then its section.
 
-    Parameters
-    ----------
-    profile : path
-        A YAML file, see `read_profile`.
-    notebooks : iterable of path
-        All the notebooks that there are.
-
-    Returns
-    -------
-    dict of str to dict
-        Per notebook (its name without the suffix) the value of every parameter.
-
-    Raises
-    ------
-    ParameterError
-        If the profile names an unknown notebook or parameter, or gives a value of another type.
+    A section of no notebook, an unknown parameter, and a value of another type are errors.
     """
     sections = read_profile(profile)
     cells = {Path(notebook).stem: read_parameters(notebook) for notebook in notebooks}

@@ -21,12 +21,17 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 
-from companion import execute, report
+from companion import ROOT, report
+from companion.parameters import read_parameters, resolve
+from companion.text import number
 from vae_lib import cluster, metrics, models, store
 
 HISTORY = report.PAPER / "history.csv"
 """Where it is kept how the headlines of the paper run have changed, a line for each time that one of them did."""
 
+_EASY = {"notebook": "easy", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
+_POOL = {"notebook": "ensembles", "subset": "all", "metric": "ari"}
+_HARD = {"notebook": "hard", "corpus": "songs-bn-en", "features": "audio", "clusterer": "kmeans", "target": "genre"}
 HEADLINES: Mapping[str, Mapping[str, object]] = {
     "published VAE on noise": {
         "notebook": "audit",
@@ -34,62 +39,21 @@ HEADLINES: Mapping[str, Mapping[str, object]] = {
         "model": "published_vae_shuffled",
         "metric": "ari",
     },
-    "features by k-means": {
-        "notebook": "easy",
-        "model": "raw",
-        "clusterer": "kmeans",
-        "subset": "all",
-        "metric": "ari",
-    },
-    "base VAE by k-means": {
-        "notebook": "easy",
-        "model": "vae",
-        "clusterer": "kmeans",
-        "subset": "all",
-        "metric": "ari",
-    },
-    "consensus of VAEs": {"notebook": "ensembles", "model": "VAE", "subset": "all", "metric": "ari"},
-    "consensus of PCA": {"notebook": "ensembles", "model": "PCA", "subset": "all", "metric": "ari"},
-    "VAE on two languages": {
-        "notebook": "hard",
-        "corpus": "songs-bn-en",
-        "features": "audio",
-        "model": "vae",
-        "clusterer": "kmeans",
-        "target": "genre",
-        "metric": "ari",
-    },
-    "conditional VAE, told the language": {
-        "notebook": "hard",
-        "corpus": "songs-bn-en",
-        "features": "audio",
-        "model": "cvae",
-        "clusterer": "kmeans",
-        "target": "genre",
-        "metric": "ari",
-    },
+    "features by k-means": _EASY | {"model": "raw"},
+    "base VAE by k-means": _EASY | {"model": "vae"},
+    "consensus of VAEs": _POOL | {"model": "VAE"},
+    "consensus of PCA": _POOL | {"model": "PCA"},
+    "VAE on two languages": _HARD | {"model": "vae", "metric": "ari"},
+    "conditional VAE, told the language": _HARD | {"model": "cvae", "metric": "ari"},
 }
 """The stored rows that sum the study up, each by the columns that single it out."""
 
 
-def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
-    """Read what every notebook can be told, and what each profile tells it.
+def parameters(book: Path | str = ROOT / "book") -> pd.DataFrame:
+    """Read what every notebook can be told, and what each profile (``params/*.yaml``) tells it.
 
-    Parameters
-    ----------
-    book : path
-        Folder of the notebooks, with the profiles as ``params/*.yaml``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per parameter and notebook, sorted by both: `parameter`, `notebook`, `type`, `default`, `meaning`, and
-        a column with the value in each profile, as Python writes them.
-
-    Raises
-    ------
-    ParameterError
-        If a notebook or a profile is not what it must be.
+    One row per parameter and notebook, sorted by both: `parameter`, `notebook`, `type`, `default`, `meaning`, and a
+    column with the value in each profile, as Python writes them.
 
     Examples
     --------
@@ -100,7 +64,7 @@ def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
     """
     book = Path(book)
     notebooks = sorted(book.glob("*.ipynb"))
-    profiles = {path.stem: execute.resolve(path, notebooks) for path in sorted(book.glob("params/*.yaml"))}
+    profiles = {path.stem: resolve(path, notebooks) for path in sorted(book.glob("params/*.yaml"))}
     rows = [
         {
             "parameter": name,
@@ -111,12 +75,12 @@ def parameters(book: Path | str = report.ROOT / "book") -> pd.DataFrame:
         }
         | {profile: repr(values[path.stem][name]) for profile, values in profiles.items()}
         for path in notebooks
-        for name, parameter in execute.read_parameters(path).items()
+        for name, parameter in read_parameters(path).items()
     ]
     return pd.DataFrame(rows).sort_values(["parameter", "notebook"], ignore_index=True)
 
 
-def parameters_list(book: Path | str = report.ROOT / "book") -> str:
+def parameters_list(book: Path | str = ROOT / "book") -> str:
     """Give the `parameters` as Markdown for Sphinx: an entry to link to per parameter, in alphabetical order."""
     table = parameters(book)
     profiles = list(table.columns[table.columns.get_loc("meaning") + 1 :])
@@ -165,14 +129,12 @@ def measure(name: str) -> str:
     """
     found = report.MEASURES[name]
     low, high = (f"{value:g}".replace("-", "−") for value in (found.low, found.high))
-    reach = f"From {low} to {high}"
-    if np.isinf(found.high):
-        reach = f"From {low} up"
-    elif np.isinf(found.low):
-        reach = f"At most {high}"
+    reach = (
+        f"At most {high}" if np.isinf(found.low) else f"From {low} " + ("up" if np.isinf(found.high) else f"to {high}")
+    )
     better = "higher" if found.greater_is_better else "lower"
-    against = {True: "; compares clusters with labels", False: "; measured in a space, without labels"}
-    kind = against[name in metrics.LABEL_METRICS] if name in metrics.METRICS else ""
+    kind = "; compares clusters with labels" if name in metrics.LABEL_METRICS else ""
+    kind = "; measured in a space, without labels" if name in metrics.SPACE_METRICS else kind
     return f"{reach}, {better} is better{kind}."
 
 
@@ -204,23 +166,9 @@ def clusterer(name: str) -> str:
 
 
 def headlines(folder: Path | str = report.PAPER) -> pd.DataFrame:
-    """Take the `HEADLINES` from stored result files.
+    """Take the `HEADLINES` from a folder of result files, with the commit that computed each.
 
-    Parameters
-    ----------
-    folder : path
-        Of the result files.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per headline: `headline`, `corpus`, `n`, `metric`, `mean`, `sd`, `chance`, `seeds` and the `commit` that
-        computed it; scores rounded to four decimals.
-
-    Raises
-    ------
-    ParameterError
-        If a result file is missing or a headline is not exactly one of its rows.
+    Scores are rounded to four decimals. It is an error if a headline is not exactly one of the rows.
     """
     rows, provenance = report.collect(source=folder)
     found = [(name, report.select(rows, **where)) for name, where in HEADLINES.items()]
@@ -239,21 +187,9 @@ def headlines(folder: Path | str = report.PAPER) -> pd.DataFrame:
 
 
 def remember(folder: Path | str = report.PAPER, *, history: Path | str = HISTORY, on: date | None = None) -> int:
-    """Add to the history each of the `headlines` that differs from its last line there.
+    """Add to the history each of the `headlines` that differs from its last line there, and count these.
 
-    Parameters
-    ----------
-    folder : path
-        Of the result files.
-    history : path
-        The CSV file to add to; created if it is not there.
-    on : datetime.date, optional
-        The date of the new lines, today by default.
-
-    Returns
-    -------
-    int
-        How many lines were added.
+    The new lines are of the day `on`, by default today.
     """
     now, history = headlines(folder), Path(history)
     before = pd.read_csv(history) if history.exists() else pd.DataFrame(columns=["date", *now])
@@ -274,14 +210,15 @@ def remember(folder: Path | str = report.PAPER, *, history: Path | str = HISTORY
 def history_table(history: Path | str = HISTORY) -> str:
     """Give the history of the headlines as a Markdown table, headline by headline, the oldest value first."""
     table = pd.read_csv(history)
-    order = table["headline"].map(list(dict.fromkeys(table["headline"])).index)
+    order = table["headline"].map(list(table["headline"].unique()).index)
     lines = ["| headline | corpus, tracks | mean ± sd over seeds | chance | since |", "|---|---|---|---|---|"]
     for _, row in table.assign(order=order).sort_values(["order", "date"], kind="stable").iterrows():
+        score = f"{number(row['mean'])} ± {number(row['sd'])}".replace(" ", "\N{NO-BREAK SPACE}")
         metric = f"{{term}}`{report.MEASURES[row['metric']].title}`"
-        score = f"{row['mean']:.3f} ± {row['sd']:.3f}".replace("-", "−").replace(" ", "\N{NO-BREAK SPACE}")
-        chance = f"{row['chance']:.3f}".replace("-0.000", "0.000").replace("-", "−")
         day = row["date"].replace("-", "\N{NON-BREAKING HYPHEN}")
-        lines.append(f"| {row['headline']} | {row['corpus']}, {row['n']} | {metric} {score} | {chance} | {day} |")
+        lines.append(
+            f"| {row['headline']} | {row['corpus']}, {row['n']} | {metric} {score} | {number(row['chance'])} | {day} |"
+        )
     return "\n".join(lines)
 
 

@@ -69,10 +69,11 @@ def until(lives: Callable[[], bool], end: Callable[[], object]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def end_group(leader: int) -> None:
-    """Kill what is left of a process and of those that it started."""
+def end_group(leader: int | None) -> None:
+    """Kill what is left of a process and of those that it started, if there is one."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+        if leader:
+            os.killpg(leader, signal.SIGKILL)
 
 
 def makes() -> "list[psutil.Process]":
@@ -105,7 +106,7 @@ def end_with_make() -> None:
 
 
 def claim(build: Path) -> None:
-    """Say that this run works in the folder of a build; the jobs of one make are one run.
+    """Say that this run works in the folder of a build until it ends; the jobs of one make are one run.
 
     Raises
     ------
@@ -114,7 +115,7 @@ def claim(build: Path) -> None:
     """
     import psutil
 
-    mine = (makes() or [psutil.Process()])[-1]
+    mine = (makes() or [psutil.Process()])[0]
     build.mkdir(parents=True, exist_ok=True)
     with (build / ".lock").open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -52,8 +52,8 @@ def test_a_stored_row_is_what_the_music_gives(draw, data_home):
         space = PowerTransformer().fit_transform(x)
     else:
         space = SPACES[row["model"]](StandardScaler().fit_transform(x), 32)
-    clusters = cluster.kmeans_per_seed(space, int(row["k"]), seeds=range(int(row["seeds"])))
-    found = {score.metric: score for score in metrics.agreement(music.tracks["genre"], clusters)}[row["metric"]]
+    clusters = cluster.per_seed("kmeans", space, int(row["k"]), seeds=int(row["seeds"]))
+    found = {score.metric: score for score in metrics.external_scores(music.tracks["genre"], clusters)}[row["metric"]]
     assert row["n"] == len(music)
     assert found.mean == pytest.approx(row["mean"], abs=TOLERANCE), f"{row['model']}, {row['metric']}"
     assert found.chance == pytest.approx(row["chance"], abs=TOLERANCE)

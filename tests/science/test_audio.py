@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import load_script
-from vae_lib.audio import SAMPLE_RATE, AudioError, load_audio
 
-from vae_lib import audio
+from vae_lib.features import audio
+from vae_lib.features.audio import SAMPLE_RATE, AudioError, load_audio
 
 clip = load_script("benchmarks/features.py").clip
 

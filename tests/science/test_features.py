@@ -1,31 +1,23 @@
 """Features: equal to librosa and to the public table, right on signals whose features are known."""
 
+import librosa
 import numpy as np
 import pandas as pd
 import pytest
 import soxr
 from conftest import load_script
-from vae_lib.frames import (
-    DYNAMIC_RANGE,
-    HOP_LENGTH,
-    N_FFT,
-    N_MELS,
-    PAD_MODES,
-    ROLL_PERCENT,
-    chroma_filters,
-    mel_filters,
-)
+from sklearn.preprocessing import PowerTransformer
 
-from vae_lib import corpus, features, frames
+from vae_lib import corpus, features
 from vae_lib.checks import ParameterError
-from vae_lib.features import SAMPLE_RATE, extract, frame_features, load_audio, summarise, summarise_segments
+from vae_lib.features import SAMPLE_RATE, extract, frame_features
 
 bench = load_script("benchmarks/features.py")
 rebuild = load_script("data/rebuild.py")
 
 
-def sine(frequency, *, seconds=3.0, sample_rate=SAMPLE_RATE, amplitude=0.5):
-    return amplitude * np.sin(2 * np.pi * frequency * np.arange(int(seconds * sample_rate)) / sample_rate)
+def sine(frequency, *, seconds=3.0, amplitude=0.5):
+    return amplitude * np.sin(2 * np.pi * frequency * np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE)
 
 
 def noise(seconds=3.0, amplitude=0.1):
@@ -46,89 +38,52 @@ def half_silent():
     return y
 
 
-# Equal to librosa
+# Equal to librosa, to what others published, and to what is embedded
 
 
-@pytest.mark.parametrize("pad_mode", PAD_MODES)
 @pytest.mark.parametrize(
-    ("y", "sample_rate"),
+    ("y", "options"),
     [
-        (soxr.resample(bench.clip(12.0), 44_100, SAMPLE_RATE), SAMPLE_RATE),
-        (bench.clip(6.0), SAMPLE_RATE),
-        (noise(), SAMPLE_RATE),
-        (clicks(100, seconds=8.0), SAMPLE_RATE),
-        (half_silent(), SAMPLE_RATE),
-        (noise(1.0), SAMPLE_RATE),
-        (bench.clip(6.0), 44_100),
-        (bench.clip(6.0), 16_000),
+        (soxr.resample(bench.clip(8.0), 44_100, SAMPLE_RATE), {}),
+        (bench.clip(6.0), {"pad_mode": "constant"}),
+        (noise(), {}),
+        (clicks(100, seconds=8.0), {"pad_mode": "constant"}),
+        (half_silent(), {}),
+        (noise(1.0), {}),
+        (bench.clip(6.0), {"sample_rate": 44_100}),
+        (bench.clip(6.0), {"sample_rate": 16_000, "pad_mode": "constant"}),
     ],
     ids=["resampled", "chords", "noise", "clicks", "half silent", "one second", "44.1 kHz", "16 kHz"],
 )
 @pytest.mark.filterwarnings("ignore:Empty filters detected")
-def test_summary_equals_librosa_on_synthetic_signals(y, sample_rate, pad_mode):
-    ours, _ = extract(y, sample_rate=sample_rate, pad_mode=pad_mode)
-    usual = bench.usual(y.astype(np.float32), sample_rate=sample_rate, pad_mode=pad_mode)
+def test_summary_equals_librosa_on_synthetic_signals(y, options):
+    ours, _ = extract(y, **options)
+    usual = bench.usual(y.astype(np.float32), **{"pad_mode": "reflect"} | options)
     # 1e-3 relative; the absolute part is for means of decibels and their changes, which may lie at zero.
     np.testing.assert_allclose(ours, pd.Series(usual)[ours.index], rtol=1e-3, atol=1e-4)
     assert ours["tempo"] == usual["tempo"]
 
 
-@pytest.mark.parametrize("pad_mode", PAD_MODES)
-@pytest.mark.parametrize("track_id", ["classical.00001", "hiphop.00006", "metal.00004"])
-def test_summary_equals_librosa_on_real_tracks(data_home, track_id, pad_mode):
-    y = load_audio(data_home / "gtzan_mini" / "genres" / track_id.split(".")[0] / f"{track_id}.flac")
-    ours, _ = extract(y, pad_mode=pad_mode)
-    usual = pd.Series(bench.usual(y, pad_mode=pad_mode))[ours.index]
-    np.testing.assert_allclose(ours, usual, rtol=1e-3)
-    assert ours["tempo"] == usual["tempo"]
-
-
-def test_frames_equal_librosa():
-    import librosa
-
+def test_the_hot_spots_equal_librosa_frame_by_frame():
     y = bench.clip(6.0)
     ours = frame_features(y, pad_mode="constant")
-    usual = {
-        "chroma": librosa.feature.chroma_stft(y=y, sr=SAMPLE_RATE).T,
-        "rms": librosa.feature.rms(y=y)[0],
-        "spectral_centroid": librosa.feature.spectral_centroid(y=y, sr=SAMPLE_RATE)[0],
-        "spectral_bandwidth": librosa.feature.spectral_bandwidth(y=y, sr=SAMPLE_RATE)[0],
-        "rolloff": librosa.feature.spectral_rolloff(y=y, sr=SAMPLE_RATE)[0],
-        "zero_crossing_rate": librosa.feature.zero_crossing_rate(y)[0],
-        "mfcc": librosa.feature.mfcc(y=y, sr=SAMPLE_RATE).T,
-        "mfcc_delta": librosa.feature.delta(librosa.feature.mfcc(y=y, sr=SAMPLE_RATE)).T,
-        "contrast": librosa.feature.spectral_contrast(y=y, sr=SAMPLE_RATE).T,
-        "flatness": librosa.feature.spectral_flatness(y=y)[0],
-        "onset_strength": librosa.onset.onset_strength(y=y, sr=SAMPLE_RATE),
-        "mel": librosa.feature.melspectrogram(y=y, sr=SAMPLE_RATE).T,
-    }
-    assert set(usual) | {"tuning", "tempo"} == set(ours._fields)
-    for name, values in usual.items():
-        np.testing.assert_allclose(getattr(ours, name), values, rtol=1e-3, atol=1e-3, err_msg=name)
-    assert ours.tuning == pytest.approx(librosa.estimate_tuning(S=np.abs(librosa.stft(y)) ** 2, sr=SAMPLE_RATE))
-
-
-@pytest.mark.parametrize("sample_rate", [16_000, 22_050, 44_100, 48_000])
-@pytest.mark.filterwarnings("ignore:Empty filters detected")
-def test_filters_equal_librosa(sample_rate):
-    import librosa
-
-    mel = librosa.filters.mel(sr=sample_rate, n_fft=N_FFT).T
-    np.testing.assert_allclose(mel_filters(sample_rate), mel, atol=1e-7)
-    for tuning in (0.0, -0.5, 0.37):
-        chroma = librosa.filters.chroma(sr=sample_rate, n_fft=N_FFT, tuning=tuning).T
-        np.testing.assert_allclose(chroma_filters(sample_rate, tuning), chroma, atol=1e-6)
-
-
-# Equal to what others published, and to what is embedded
+    for name, usual in {
+        "rms": librosa.feature.rms(y=y),
+        "spectral_centroid": librosa.feature.spectral_centroid(y=y),
+        "spectral_bandwidth": librosa.feature.spectral_bandwidth(y=y),
+        "rolloff": librosa.feature.spectral_rolloff(y=y),
+        "zero_crossing_rate": librosa.feature.zero_crossing_rate(y),
+        "chroma": librosa.feature.chroma_stft(y=y),
+    }.items():
+        np.testing.assert_allclose(np.atleast_2d(getattr(ours, name)), usual, rtol=1e-3, atol=1e-4, err_msg=name)
+    assert ours.tuning == pytest.approx(librosa.estimate_tuning(S=np.abs(librosa.stft(y)) ** 2))
 
 
 @pytest.fixture(scope="module")
 def rebuilt(data_home, tmp_path_factory):
     """All 100 tracks computed from their audio, by the command that makes the embedded corpus."""
     folder = tmp_path_factory.mktemp("rebuilt") / "gtzan_mini"
-    arguments = ["gtzan-mini", "--data-home", str(data_home), "--output", str(folder), "--workers", "2"]
-    assert rebuild.main(arguments) == 0
+    assert rebuild.main(["gtzan-mini", "--data-home", str(data_home), "--output", str(folder), "--workers", "2"]) == 0
     return corpus.read(folder)
 
 
@@ -139,13 +94,11 @@ def test_features_agree_with_the_public_table(rebuilt, data_home):
     public.index = public["filename"].str.removesuffix(".wav")
     public = public.loc[rebuilt.tracks.index, list(features.PUBLIC_COLUMNS)]
     ours = rebuilt.features[list(features.PUBLIC_COLUMNS)]
-
     assert len(ours) == 100
-    assert (ours["tempo"] == public["tempo"]).all()
+    assert (ours["tempo"] == public["tempo"].astype("float32").astype(float)).all()
     difference = (ours - public).abs() / public.abs()
-    assert (difference.median() < 1e-5).all(), difference.median().idxmax()
-    # The widest is the mean of a high MFCC near zero; measured 8e-5.
-    assert (difference.max() < 1e-3).all(), difference.max().idxmax()
+    assert (difference.median() < 1e-5).all(), difference.median().idxmax()  # measured 4e-7
+    assert (difference.max() < 1e-3).all(), difference.max().idxmax()  # measured 7e-5, the mean of an MFCC near zero
 
 
 def test_rebuilding_from_audio_gives_the_embedded_corpus(rebuilt):
@@ -167,7 +120,7 @@ def test_a_sine_is_heard_as_what_it_is():
     frames = frame_features(sine(440.0))
     inside = slice(4, -4)  # the ends are mirrored, which breaks a sine
     assert frames.spectral_centroid[inside] == pytest.approx(440, rel=0.005)
-    assert frames.rolloff[inside] == pytest.approx(440, abs=2 * SAMPLE_RATE / N_FFT)
+    assert frames.rolloff[inside] == pytest.approx(440, abs=2 * SAMPLE_RATE / features.N_FFT)
     assert frames.rms[inside] == pytest.approx(0.5 / np.sqrt(2), rel=5e-3)
     assert frames.zero_crossing_rate[inside] == pytest.approx(2 * 440 / SAMPLE_RATE, rel=0.03)
     assert frames.spectral_bandwidth[inside].max() < 100
@@ -175,19 +128,11 @@ def test_a_sine_is_heard_as_what_it_is():
     assert frames.onset_strength[inside].max() < 0.1
 
 
-@pytest.mark.parametrize(("semitone", "name"), list(enumerate(features.PITCH_CLASSES)))
-def test_chroma_names_the_pitch_class(semitone, name):
-    summary, _ = extract(sine(261.6256 * 2 ** (semitone / 12)))
-    chroma = summary[[f"chroma_{other}_mean" for other in features.PITCH_CLASSES]]
-    assert chroma.idxmax() == f"chroma_{name}_mean"
-    assert chroma.max() == pytest.approx(1.0, abs=0.02)
-
-
 @pytest.mark.parametrize("cents", [-40, 0, 30])
 def test_an_orchestra_tuned_differently_keeps_its_pitch_classes(cents):
     frames = frame_features(sum(sine(440 * 2 ** ((step + cents / 100) / 12), amplitude=0.2) for step in (0, 4, 7)))
     assert frames.tuning == pytest.approx(cents / 100, abs=0.05)
-    strongest = np.argsort(frames.chroma.mean(axis=0))[-3:]
+    strongest = np.argsort(frames.chroma.mean(axis=1))[-3:]
     assert {features.PITCH_CLASSES[i] for i in strongest} == {"A", "Cs", "E"}
 
 
@@ -195,13 +140,13 @@ def test_white_noise_is_flat_and_centred():
     summary, _ = extract(noise())
     assert summary["flatness_mean"] == pytest.approx(np.exp(-np.euler_gamma), rel=0.02)  # of exponential variables
     assert summary["spectral_centroid_mean"] == pytest.approx(SAMPLE_RATE / 4, rel=0.02)
-    assert summary["rolloff_mean"] == pytest.approx(ROLL_PERCENT * SAMPLE_RATE / 2, rel=0.02)
+    assert summary["rolloff_mean"] == pytest.approx(0.85 * SAMPLE_RATE / 2, rel=0.02)
     assert summary["rms_mean"] == pytest.approx(0.1, rel=0.02)
 
 
-@pytest.mark.parametrize("bpm", [80, 100, 120, 140])
+@pytest.mark.parametrize("bpm", [80, 140])
 def test_a_click_track_has_its_tempo(bpm):
-    lag = 60 * SAMPLE_RATE / HOP_LENGTH / bpm  # tempi are known to the nearest whole frame
+    lag = 60 * SAMPLE_RATE / features.HOP_LENGTH / bpm  # tempi are known to the nearest whole frame
     assert extract(clicks(bpm))[0]["tempo"] == pytest.approx(bpm, rel=0.6 / lag)
 
 
@@ -215,122 +160,84 @@ def test_loudness_changes_energy_and_nothing_else():
     np.testing.assert_allclose(loud_image, quiet_image, atol=1e-3)
 
 
-def test_silence_within_a_track_leaves_every_feature_finite():
-    summary, image = extract(half_silent())
-    assert np.isfinite(summary).all()
-    assert np.isfinite(image).all()
-
-
 def test_the_image_shows_what_sounds_where():
     y = sine(3000.0, seconds=4.0)
     y[: len(y) // 2] = 1e-6 * noise(2.0)
     _, image = extract(y)
-    assert image.shape == (features.IMAGE_MELS, features.IMAGE_FRAMES)
+    assert image.shape == (64, 128)
     assert image.dtype == np.float32
-    assert image.max() == 0
-    assert image.min() == -DYNAMIC_RANGE
-    assert (image[:, : features.IMAGE_FRAMES // 2 - 2] == -DYNAMIC_RANGE).all()
-    filters = mel_filters().reshape(-1, features.IMAGE_MELS, N_MELS // features.IMAGE_MELS).sum(axis=2)
-    band = filters[round(3000 / SAMPLE_RATE * N_FFT)].argmax()
-    assert (image[:, features.IMAGE_FRAMES // 2 + 2 :].argmax(axis=0) == band).all()
-
-
-def test_a_short_track_fills_the_whole_image():
-    _, image = extract(bench.clip(1.0))  # 44 frames for 128 columns
-    assert image.shape == (features.IMAGE_MELS, features.IMAGE_FRAMES)
-    assert (image.max(axis=0) > -DYNAMIC_RANGE).all()
-
-
-def test_extract_leaves_the_signal_alone():
-    y = bench.clip(2.0)
-    before = y.copy()
-    extract(y)
-    np.testing.assert_array_equal(y, before)
+    assert (image.max(), image.min()) == (0, -80)
+    assert (image[:, :62] == -80).all()
+    filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=features.N_FFT).reshape(64, 2, -1).sum(axis=1)
+    band = filters[:, round(3000 / SAMPLE_RATE * features.N_FFT)].argmax()
+    assert (image[:, 66:].argmax(axis=0) == band).all()
+    _, short = extract(bench.clip(1.0))  # 44 frames for 128 columns
+    assert short.shape == (64, 128)
+    assert (short.max(axis=0) > -80).all()
 
 
 @pytest.mark.parametrize(
     ("y", "options", "message"),
     [
         (noise()[: SAMPLE_RATE // 2], {}, "y: 0.50 s long"),
-        (np.zeros(SAMPLE_RATE * 2), {}, "y: is silent"),
         (np.full(SAMPLE_RATE * 2, 0.3), {}, "y: is silent"),
         (np.where(np.arange(SAMPLE_RATE * 2) == 7, np.nan, noise(2.0)), {}, "y: holds 1 samples that are NaN"),
+        (1e18 * bench.clip(2.0), {}, r"y: features are not finite, samples reach \d\.?\d*e\+1\d where full scale is 1"),
         (np.stack([noise(), noise()]), {}, "y: must be one channel, got shape"),
         (noise(), {"sample_rate": 8000}, "sample_rate must be a whole number from 16000 to 48000, got 8000"),
         (noise(), {"pad_mode": "wrap"}, "pad_mode must be one of reflect, constant, got 'wrap'"),
     ],
 )
+@pytest.mark.filterwarnings("error")
 def test_a_signal_that_cannot_be_used_is_named(y, options, message):
     with pytest.raises(ParameterError, match=message):
         extract(y, **options)
 
 
-# Segments
+def test_the_loudest_signal_that_is_not_refused_has_finite_features():
+    for exponent in range(10, 19):
+        try:
+            summary, image = extract(10.0**exponent * bench.clip(1.0))
+        except ParameterError:
+            break
+        assert np.isfinite(summary).all()
+        assert np.isfinite(image).all()
+    assert 12 < exponent < 19
 
 
-def test_each_segment_tells_of_its_own_stretch():
-    y = np.concatenate([sine(440.0 * 2**octave, seconds=1.0) for octave in range(5)])
-    segments = summarise_segments(frame_features(y), segments=5)
-    assert list(segments) == list(features.COLUMNS)
-    # The frames at the seams hear both sides.
-    assert segments["spectral_centroid_mean"].to_numpy() == pytest.approx(440 * 2.0 ** np.arange(5), rel=0.1)
-    assert (segments["tempo"] == segments["tempo"][0]).all()
+# Columns and tables
 
 
-@pytest.mark.parametrize("segments", [1, 3, 10])
-def test_segments_are_the_track_in_pieces(segments):
-    frames = frame_features(bench.clip(7.0))
-    pieces, whole = summarise_segments(frames, segments=segments), summarise(frames)
-    lengths = np.diff(np.arange(segments + 1) * len(frames.rms) // segments)
-    assert lengths.max() - lengths.min() <= 1
-    means = [column for column in features.COLUMNS if column.endswith("_mean")]
-    np.testing.assert_allclose(np.average(pieces[means], axis=0, weights=lengths), whole[means], rtol=1e-9, atol=1e-12)
-    # The variance of the whole is that within the pieces and that between them.
-    within = np.average(pieces["rms_var"], weights=lengths)
-    between = np.average((pieces["rms_mean"] - whole["rms_mean"]) ** 2, weights=lengths)
-    assert within + between == pytest.approx(whole["rms_var"])
-
-
-def test_segments_that_cannot_be_are_refused():
-    frames = frame_features(bench.clip(1.0))
-    assert np.isfinite(summarise_segments(frames, segments=44)).all(axis=None)
-    with pytest.raises(ParameterError, match="its 44 frames cannot be cut into 45 segments, ask for at most 44"):
-        summarise_segments(frames, segments=45)
-    with pytest.raises(ParameterError, match="segments must be a whole number of at least 1, got 0"):
-        summarise_segments(frames, segments=0)
-
-
-# Names
-
-
-def test_every_column_is_described_once():
+def test_every_column_is_described_once_by_a_function_of_librosa():
     by_column = features.describe(by="column")
     assert tuple(by_column.index) == features.COLUMNS
     assert by_column.index.is_unique
     assert set(by_column["group"]) == {"spectral", "timbre", "harmony", "temporal", "energy"}
-    assert (by_column[["unit", "hears", "librosa"]] != "").all(axis=None)
     families = features.describe()
     assert ", ".join(families["columns"]).split(", ") == list(features.COLUMNS)
-    with pytest.raises(ParameterError, match="by must be one of family, column, got 'row'"):
-        features.describe(by="row")
-
-
-def test_described_functions_exist_in_librosa():
-    import librosa
-
-    for name in features.describe()["librosa"]:
+    for name in families["librosa"]:
         module, function = name.split(".")
         assert callable(getattr(getattr(librosa, module), function))
+    assert (len(features.PUBLIC_COLUMNS), len(features.ORIGINAL_COLUMNS)) == (53, 50)
+    assert set(features.ORIGINAL_COLUMNS) <= set(features.COLUMNS)
 
 
-def test_named_sets_of_columns():
-    assert len(features.PUBLIC_COLUMNS) == 53
-    assert len(features.ORIGINAL_COLUMNS) == 50
-    assert set(features.ORIGINAL_COLUMNS) | set(features.PUBLIC_COLUMNS) <= set(features.COLUMNS)
-    assert len(set(features.COLUMNS)) == len(features.COLUMNS)
-
-
-# Tracks that lie far from the others
+def test_tables_are_standardised_and_gaussianised_over_the_public_columns():
+    music = corpus.load("gtzan-mini")
+    for make in (features.standardised, features.gaussianised):
+        x = make(music)
+        assert x.shape == (100, 53)
+        np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-9)
+        np.testing.assert_allclose(x.std(axis=0), 1)
+    wanted = ["rms_var", "tempo"]
+    plain, normal = (make(music, columns=wanted) for make in (features.standardised, features.gaussianised))
+    np.testing.assert_allclose(normal, PowerTransformer().fit_transform(music.features[wanted]))
+    skew = [abs((x[:, 0] ** 3).mean()) for x in (plain, normal)]
+    assert skew[1] < 0.5 < 1 < skew[0]
+    with pytest.raises(ParameterError, match="columns must be features of corpus gtzan-mini, which has no 'loudness'"):
+        features.standardised(music, columns=["loudness"])
+    with pytest.raises(ParameterError, match="corpus lyrics-bn-en has no features"):
+        features.gaussianised(corpus.load("lyrics-bn-en"))
 
 
 def test_the_outlier_is_found_by_the_column_in_which_it_stands_out():
@@ -342,14 +249,3 @@ def test_the_outlier_is_found_by_the_column_in_which_it_stands_out():
     assert found.index[0] == 7
     assert (found.loc[7, "beyond"], found.loc[7, "column"]) == (1, "b")
     assert found.loc[7, "distance"] < -20
-
-
-def test_frames_are_read_back_as_they_were_and_a_damaged_file_is_named(tmp_path):
-    y = np.sin(2 * np.pi * 440 * np.arange(22_050) / 22_050)
-    found, path = features.frame_features(y), tmp_path / "example.npz"
-    frames.write(found, path)
-    for before, after in zip(found, frames.read(path), strict=True):
-        np.testing.assert_array_equal(before, after)
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(ParameterError, match=r"example\.npz does not hold the frames of a track"):
-        frames.read(path)

@@ -101,10 +101,10 @@ def test_rows_and_batches_take_the_same_tracks_of_everything():
     assert torch.equal(data.to(torch.device("cpu")).tensors["audio"], data.tensors["audio"])
 
 
-@pytest.mark.parametrize("form", [list, pd.Categorical, lambda x: pd.Series(x, index=range(9, 6, -1))])
-def test_labels_become_one_column_each_in_the_order_of_the_categories(form):
-    found = inputs.indicators(inputs.labels(form(["en", "bn", "en"])), ("bn", "en", "de"), n=3)
-    assert found.tolist() == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+def test_labels_become_one_column_each_in_the_order_of_the_categories():
+    for form in (list, pd.Categorical, lambda x: pd.Series(x, index=range(9, 6, -1))):
+        found = inputs.indicators(inputs.labels(form(["en", "bn", "en"])), ("bn", "en", "de"), n=3)
+        assert found.tolist() == [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     assert inputs.labels(np.array([1, 0])) == ["1", "0"]
     assert inputs.indicators([], (), n=3) is None
 
@@ -133,7 +133,6 @@ MISSING = np.full((30, 3), np.nan)
     [
         ({}, "arrays must hold at least one modality, got none"),
         (3.0, r"arrays\['audio'\] must have shape \(n, d\) or \(n, height, width\), got \(\)"),
-        (np.zeros((0, 5)), r"arrays\['audio'\] must have shape .*, got \(0, 5\)"),
         ([["a"]], r"arrays\['audio'\] must hold numbers only"),
         (pd.DataFrame(holed(3, 2), columns=[*"wxyz"]), r"arrays\['audio'\].* 1 value\(s\) .* row 3, column 'y'"),
         (np.where(np.eye(30, 4), np.inf, 0), r"arrays\['audio'\] must be finite: 4 value\(s\)"),
@@ -155,7 +154,6 @@ def test_arrays_that_will_not_do_are_one_clear_error(arrays, message):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        (table(d=3), r"arrays\['audio'\] must have shape \(n, 4\) as in training, got \(n, 3\)"),
         (images(), r"arrays\['audio'\] must have shape \(n, 4\) as in training, got \(n, 3, 5\)"),
         ({"lyrics": table()}, "arrays must hold audio as in training, got lyrics"),
     ],

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
-from vae_lib.lyrics import centre_by, clean, embed, missing
 
 from vae_lib import synth
 from vae_lib.checks import ParameterError
+from vae_lib.features.lyrics import centre_by, clean, embed, missing
 
 SONGS = [
     "The rain is falling on the town",
@@ -123,12 +123,6 @@ def test_a_song_without_lyrics_is_missing_and_moves_no_other():
     np.testing.assert_array_equal(with_gaps[~missing(with_gaps)], vectors)
 
 
-def test_a_table_column_will_do(songs):
-    column = songs["lyrics"].where(songs["genre"] != "waltz")
-    vectors = embed(column, dimensions=16)
-    assert (missing(vectors) == (songs["genre"] == "waltz")).all()
-
-
 def test_a_song_that_shares_nothing_lies_at_zero_not_at_random():
     vectors = embed([*SONGS[:4], "ψψψψψψ"], dimensions=2)
     assert np.abs(vectors[4]).max() < 1e-6
@@ -178,42 +172,30 @@ def test_centring_takes_the_mean_of_each_group_and_leaves_gaps():
 # The optional sentence model
 
 
-def test_without_the_package_the_message_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(ParameterError, match=r"needs the package sentence-transformers, .*pip install"):
-        embed(SONGS, method="labse", dimensions=2)
+def test_the_sentence_model_comes_from_the_disk_and_reads_sentences_without_markers(monkeypatch):
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "sentence_transformers", None)
+        with pytest.raises(ParameterError, match=r"needs the package sentence-transformers \(pip install"):
+            embed(SONGS, method="labse", dimensions=2)
+    seen = {}
 
-
-def fake_package(monkeypatch, *, on_disk):
-    """Stands in for sentence-transformers: a model counts letters."""
-    seen = {"texts": []}
-
-    class SentenceTransformer:
+    class SentenceTransformer:  # stands in for the real one: counts letters
         def __init__(self, name, **options):
-            seen.update(options, name=name)
-            if not on_disk:
+            seen.update(options)
+            if name != "on disk":
                 raise OSError("couldn't find it in the cached files")
 
         def encode(self, texts, **options):
-            seen["texts"] += texts
+            seen["texts"] = texts
             return np.array([[text.count(letter) for letter in "aeiounrst"] for text in texts], dtype=np.float32)
 
-    package = types.ModuleType("sentence_transformers")
-    package.SentenceTransformer = SentenceTransformer
+    package = types.SimpleNamespace(SentenceTransformer=SentenceTransformer)
     monkeypatch.setitem(sys.modules, "sentence_transformers", package)
-    return seen
-
-
-def test_a_model_that_is_not_on_disk_is_not_downloaded(monkeypatch):
-    seen = fake_package(monkeypatch, on_disk=False)
     with pytest.raises(ParameterError, match=r"'some/model' is not on this disk.*downloaded unasked"):
         embed(SONGS, method="labse", dimensions=2, model="some/model")
+    texts = ["[Verse]\nHello, World!", None, *SONGS[:4]]
+    vectors = embed(texts, method="labse", dimensions=3, model="on disk")
     assert seen["local_files_only"] is True
-
-
-def test_the_sentence_model_reads_sentences_without_markers(monkeypatch):
-    seen = fake_package(monkeypatch, on_disk=True)
-    vectors = embed(["[Verse]\nHello, World!", None, *SONGS[:4]], method="labse", dimensions=3)
     assert seen["texts"][0] == "Hello, World!"
     assert vectors.shape == (6, 3)
     assert missing(vectors).tolist() == [False, True, False, False, False, False]
@@ -228,12 +210,6 @@ def test_the_sentence_model_reads_sentences_without_markers(monkeypatch):
         ({"method": "bert"}, "method must be one of lsa, labse, got 'bert'"),
         ({"dimensions": 0}, "dimensions must be a whole number of at least 1, got 0"),
         ({"dimensions": 8}, "dimensions must be less than 8, the smaller of 8 songs with lyrics and .* got 8"),
-        ({"dimensions": 64}, "dimensions must be less than 8"),
-        ({"dimensions": 2.5}, "dimensions must be a whole number"),
-        ({"seed": -1}, "seed must be a whole number"),
-        ({"ngrams": 3}, "ngrams must be two lengths"),
-        ({"ngrams": (4, 2)}, r"ngrams\[1\] must be a whole number of at least 4, got 2"),
-        ({"ngrams": (0, 2)}, r"ngrams\[0\] must be a whole number of at least 1, got 0"),
     ],
 )
 def test_an_option_that_cannot_be_is_refused(options, message):
@@ -244,23 +220,16 @@ def test_an_option_that_cannot_be_is_refused(options, message):
 def test_texts_that_are_none_are_refused():
     with pytest.raises(ParameterError, match="one per song, got a single string"):
         embed("la la la", dimensions=1)
-    with pytest.raises(ParameterError, match=r"texts\[1\]: text must be a string, None or NaN, got 7 \(int\)"):
+    with pytest.raises(ParameterError, match=r"text must be a string, None or NaN, got 7 \(int\)"):
         embed(["la", 7], dimensions=1)
     with pytest.raises(ParameterError, match="texts must have lyrics for some song, all 2 are empty"):
         embed([None, "[Intro]"], dimensions=1)
-    with pytest.raises(ParameterError, match=r"got \['la'\] \(list\)"):
-        clean(["la"])
 
 
 def test_vectors_and_groups_that_cannot_be_are_refused():
-    with pytest.raises(ParameterError, match="row 1 is neither"):
-        missing([[1.0, 2.0], [np.nan, 2.0]])
-    with pytest.raises(ParameterError, match="row 0 is neither"):
-        missing([[np.inf, 2.0]])
-    with pytest.raises(ParameterError, match=r"vectors must be a non-empty table .* got shape \(3,\)"):
-        missing([1.0, 2.0, 3.0])
-    with pytest.raises(ParameterError, match="vectors must hold numbers"):
-        missing([["a", "b"]])
+    for vectors in ([[1.0, 2.0], [np.nan, 2.0]], [[np.inf, 2.0]], [1.0, 2.0, 3.0]):
+        with pytest.raises(ParameterError, match=r"vectors must be a table, each row finite or, .* NaN throughout"):
+            missing(vectors)
     with pytest.raises(ParameterError, match="groups must have 2 labels, one per track, got 3"):
         centre_by(np.ones((2, 2)), ["en", "bn", "bn"])
     with pytest.raises(ParameterError, match="groups must have a label for every track"):

@@ -170,12 +170,6 @@ def test_ablation_writes_every_score_and_hatches_what_is_chance(ax):
     assert hatched == {(0, 1), (1, 1)}
 
 
-def test_k_distances_mark_the_reach_where_the_curve_crosses_it(ax):
-    plots.k_distances(np.array([1.0, 2.0, 3.0, 9.0]), 3.0, ax, title="features")
-    assert (ax.lines[2].get_xdata(), ax.lines[2].get_ydata()) == ([3], [3.0])
-    assert ax.texts[0].get_text() == "eps = 3"
-
-
 def test_a_value_is_placed_in_the_row_of_its_draws(ax):
     plots.placed({"raw": np.arange(101.0), "VAE": np.arange(101.0)}, {"VAE": 90.0}, ax, xlabel="silhouette")
     diamonds = [line for line in ax.lines if line.get_marker() == "D"]

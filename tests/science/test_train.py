@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -145,7 +146,8 @@ def test_a_seed_repeats_bitwise_whatever_else_was_drawn_and_leaves_everything_as
     torch.set_num_threads(2)
     torch.rand(5)
     states = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    again, other = (train.fit(recipe, arrays, seed=seed, **options) for seed in (3, 4))
+    with ThreadPoolExecutor(2) as threaded:
+        again, other = threaded.map(lambda seed: train.fit(recipe, arrays, seed=seed, **options), (3, 4))
     assert torch.equal(torch.get_rng_state(), states[0])
     assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
     assert torch.get_num_threads() == 2
@@ -214,21 +216,23 @@ def test_the_diagnosis_says_what_each_latent_carries(x):
     assert LinearRegression().fit(fit.latents, FACTORS).score(fit.latents, FACTORS) > 0.9
 
 
-def test_the_bound_is_of_tracks_that_were_not_trained_on_and_above_the_elbo(x):
-    fit = train.fit("vae", x, epochs=20, validation=0.2, **QUICK)
-    held_out, others = x[fit.held_out], x[fit.held_out] + 0.0
+def test_the_bound_is_of_tracks_that_were_not_trained_on_and_rises_above_the_elbo(x):
+    fit = train.fit("vae", x, epochs=60, beta=0.1, validation=0.2, **QUICK)
+    others = x[fit.held_out].copy()
     others[0] += 1e-9  # other tracks than those of the training, all but in name
-    assert len(held_out) == 10
-    assert train.bound(fit, x) == pytest.approx(train.bound(fit, others), rel=0.02)
-    table = train.diagnose(fit, others)[0]
-    negative_elbo = (table["reconstruction"] + table["kl"]).item()
-    assert -negative_elbo == pytest.approx(train.bound(fit, x, samples=1), rel=0.2)
-    assert train.bound(fit, x, samples=1) < train.bound(fit, x, samples=500)
-    everything = train.fit("vae", x, epochs=1, validation=0.0, **QUICK)
-    with pytest.raises(ParameterError, match="other tracks than those of the training: none of them was held out"):
-        train.bound(everything, x)
-    with pytest.raises(ParameterError, match="an autoencoder has no likelihood"):
-        train.bound(train.fit("ae", x, epochs=1, **QUICK), x)
+    assert len(others) == 10
+    assert train.bound(fit, x) == pytest.approx(train.bound(fit, others), rel=1e-3)
+    songs = np.repeat(x, 40, axis=0)
+    reconstruction, kl = train.diagnose(fit, songs)[0].loc[0, ["reconstruction", "kl"]]
+    assert kl > 2.0
+    assert train.bound(fit, songs, samples=1) == pytest.approx(-reconstruction - kl, abs=0.3)
+    assert train.bound(fit, songs, samples=1) < train.bound(fit, songs, samples=20) < train.bound(fit, songs)
+    for of, message in (
+        (train.fit("vae", x, epochs=1, validation=0.0, **QUICK), "other tracks than .*: none of them was held out"),
+        (train.fit("ae", x, epochs=1, **QUICK), "an autoencoder has no likelihood"),
+    ):
+        with pytest.raises(ParameterError, match=message):
+            train.bound(of, x)
 
 
 # History, warm-up, held-out tracks, early stopping
@@ -399,12 +403,10 @@ def test_several_fits_are_used_like_one(both):
         ({"beta": "1"}, r"beta must be a number in \[0, inf\), got '1'"),
         ({"epochs": 2.5}, "epochs must be a whole number of at least 0, got 2.5"),
         ({"learning_rate": 0.0}, r"learning_rate must be a number in \(0, inf\), got 0.0"),
-        ({"weight_decay": -1}, r"weight_decay must be a number in \[0, inf\), got -1"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
         ({"validation": 0.6}, r"validation must be a number in \[0, 0.5\], got 0.6"),
         ({"patience": 3, "validation": 0.0}, "validation must be above 0 where patience is given"),
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda, got 'tpu'"),
-        ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1, got 0"),
         ({"arrays": np.zeros((1, 2))}, "arrays must have more than one track where some are held out, got 1"),
         ({"recipe": "conv_vae"}, r"arrays must hold images of shape \(n, height, width\) for 'conv_vae', got none"),
         ({"recipe": "multimodal_vae"}, r"arrays must hold 2 modalities for 'multimodal_vae', got \['audio'\]"),

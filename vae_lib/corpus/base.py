@@ -204,10 +204,10 @@ class Corpus:
         tracks = self.tracks.iloc[rows].copy()
         for name in self.labels:
             tracks[name] = tracks[name].cat.remove_unused_categories()
-        tables = {name: getattr(self, name) for name in ("features", "texts") if getattr(self, name) is not None}
-        arrays = {name: getattr(self, name) for name in ("log_mel", "lyrics") if getattr(self, name) is not None}
-        kept = {name: table.iloc[rows] for name, table in tables.items()}
-        return replace(self, tracks=tracks, **kept, **{name: array[rows] for name, array in arrays.items()})
+        kept = {name: getattr(self, name)[rows] for name in ("log_mel", "lyrics") if name in self.computed}
+        kept |= {"features": self.features.iloc[rows]} if self.features is not None else {}
+        kept |= {"texts": self.texts.iloc[rows]} if self.texts is not None else {}
+        return replace(self, tracks=tracks, **kept)
 
     def having(self, part: str) -> "Corpus":
         """Only the tracks that have an image (`part` is ``log_mel``) or a lyric vector (``lyrics``).
@@ -218,8 +218,7 @@ class Corpus:
         >>> len(corpus.load("gtzan").having("log_mel"))
         999
         """
-        checks.one_of(part, "part", ("log_mel", "lyrics"))
-        if getattr(self, part) is None:
+        if checks.one_of(part, "part", ("log_mel", "lyrics")) not in self.computed:
             raise ParameterError(f"{self.name} has no {part}")
         return self.select(~np.isnan(getattr(self, part)).reshape(len(self), -1)[:, 0])
 

@@ -81,13 +81,7 @@ def published(name: str = "gtzan") -> dict[str, str]:
 
 
 def as_wav(data: bytes) -> bytes:
-    """The 16-bit WAV file that a lossless copy (FLAC, AU) was made from, byte by byte, up to the size of `MAX_TRACK`.
-
-    Raises
-    ------
-    ParameterError
-        If `data` cannot be decoded as audio.
-    """
+    """The 16-bit WAV file that a lossless copy (FLAC, AU) was made from, byte by byte; `MAX_TRACK` long at most."""
     import soundfile
 
     try:
@@ -107,22 +101,11 @@ def track_path(folder: Path, track_id: str) -> Path:
 def fetch(
     name: str, *, folder: Path | str | None = None, url: str | None = None, progress: bool = True
 ) -> dict[str, str]:
-    """Bring the tracks of GTZAN into the data folder, those that are not there yet.
+    """Bring those tracks of ``gtzan`` or ``gtzan-mini`` into the data folder that are not there yet.
 
-    They come from an archive that lies in ``gtzan`` or ``gtzan_mini`` of the data folder, or else from `url`. A
-    download that was cut goes on where it stopped; the archive is deleted when its tracks are out.
-
-    Parameters
-    ----------
-    name : {"gtzan", "gtzan-mini"}
-        The 1000 tracks, or the first ten of each genre.
-    folder : Path or str, optional
-        The data folder; see `data_home`.
-    url : str, optional
-        Address of a ``.zip``, ``.tar`` or ``.tar.gz`` file with the tracks, as WAV, AU or FLAC, in any folders.
-        Default: the variable GTZAN_URL or GTZAN_MINI_URL, else the known address.
-    progress : bool
-        Whether to show bars.
+    They come from an archive that lies in the folder of the corpus, or else from `url` (default: the variable GTZAN_URL
+    or GTZAN_MINI_URL, else the known address): a ``.zip``, ``.tar`` or ``.tar.gz`` with WAV, AU or FLAC files in any
+    folders. A download that was cut goes on where it stopped, and is deleted when its tracks are out.
 
     Returns
     -------
@@ -138,9 +121,7 @@ def fetch(
     target = data_home(folder) / remote.folder
     url = url or os.environ.get(remote.variable) or remote.url
     sums = published(name)
-    paths = {i: track_path(target, i) for i in sums}
-    there = {i for i, path in paths.items() if path.is_file() and store.file_sha256(path) == sums[i]}
-    reasons = dict.fromkeys(sums.keys() - there, "not in the archive")
+    reasons = {i: "not in the archive" for i in sums if not _is_there(track_path(target, i), sums[i])}
     placed = sorted(path for path in target.glob("*") if path.name.endswith(_ARCHIVES))
     if reasons and not placed and not url:
         raise ParameterError(
@@ -148,7 +129,8 @@ def fetch(
             f"{remote.hint} Put the archive into {target} and run this again, or set {remote.variable} to an address"
         )
     for archive in placed:
-        reasons = _unpack(archive, target, {i: sums[i] for i in reasons}, progress=progress)
+        if reasons:
+            reasons = _unpack(archive, target, {i: sums[i] for i in reasons}, progress=progress)
     if reasons and url:
         archive = target / f"{name}.download"
         _download(url, archive, progress=progress, otherwise=f"{remote.hint} Or put the archive into {target}")
@@ -159,6 +141,10 @@ def fetch(
             raise
         archive.unlink()
     return reasons
+
+
+def _is_there(path: Path, sha256: str) -> bool:
+    return path.is_file() and store.file_sha256(path) == sha256
 
 
 def _download(url: str, target: Path, *, progress: bool, otherwise: str) -> None:

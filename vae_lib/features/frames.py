@@ -5,8 +5,7 @@ crossings, tuning and the autocorrelation behind the tempo. They give librosa's 
 
 How the ends of a track are padded is a choice. ``pad_mode="reflect"``, the default here, was librosa's own until
 version 0.10: with it the public GTZAN table comes out to its last digits, and no silence is added to a clip that was
-cut out of a song. ``pad_mode="constant"`` is what librosa does today; it changes the first and last two of some 1300
-frames.
+cut out of a song. ``pad_mode="constant"`` is what librosa does today; it changes the first and last two frames.
 """
 
 from contextlib import AbstractContextManager
