@@ -97,6 +97,7 @@ $(BUILD)/params/%.json: $(BUILD)/params/.resolved
 
 # A run notes in deps/<notebook>.d which modules and data it read.
 $(EXECUTED): $(BUILD)/executed/%.ipynb: book/%.ipynb $(BUILD)/params/%.json requirements.txt | $(READY)
+	@mkdir -p $(IPYTHONDIR) $(MPLCONFIGDIR) $(NUMBA_CACHE_DIR)
 	@$(COMPANION) run $< --parameters $(BUILD)/params/$*.json --build $(BUILD) --newer "$?" --vector \
 	  $(if $(NOTICE),--base _build/$(PROFILE) --needs "$^")
 -include $(wildcard $(BUILD)/deps/*.d)
@@ -158,7 +159,7 @@ nbval: $(READY)  ## execute the quickest references again and compare, 1 min
 	@$(PYTEST) --nbval $(addprefix tests/nbval/,methods.ipynb own.ipynb)
 
 references: smoke  ## regenerate the references that tests compare with from the small book
-	@$(BIN)/python tests/nbval/regenerate.py
+	@$(BIN)/python tests/goldens.py
 
 bench: $(READY)  ## measure ours against the usual way: _build/bench.json
 	@$(BIN)/python -m benchmarks

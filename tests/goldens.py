@@ -1,4 +1,4 @@
-"""What the small book is compared with: ``make references`` writes it, the same bytes on every processor but for digits.
+"""What the small book is compared with: ``make references`` writes it, the same on every processor but for digits.
 
 ``tests/nbval/<page>.ipynb`` holds the cells and the stable part of their outputs: text, shapes, headings, names.
 ``tests/nbval/<page>.csv`` holds the numbers, each with how far another processor may be from it: the means and chance
@@ -54,7 +54,7 @@ def text_of(cell: dict) -> str:
 
 
 def stable(document: dict) -> dict:
-    """Leave only what is the same on every processor: no pictures, no numbers, nothing of cells that are not compared."""
+    """Leave what is the same on every processor: no pictures, no numbers, nothing of cells that are not compared."""
     patterns = get_sanitize_patterns((REFERENCES / "sanitize.cfg").read_text(encoding="utf-8"))
 
     def plain(text: object) -> object:

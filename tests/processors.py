@@ -1,7 +1,7 @@
 """The numbers under the kernels of other processors: ``make test-processors``.
 
 Libraries choose their kernels by the processor, and the last digits of a float with them. Each combination below makes
-this machine choose as another would. Under each, the notebooks of the small book are executed into a build of their own,
+this machine choose as another would. Under each, the notebooks of the small book are executed into a build of its own,
 the tests that compare numbers are run, and the largest difference to the build of the usual kernels is printed.
 ``python tests/processors.py NAME …`` takes some of them.
 """
@@ -36,17 +36,17 @@ COMBINATIONS = {
     },
 }
 FINGERPRINT = """
-import hashlib, numba, numpy, scipy.linalg, threadpoolctl, torch
+import hashlib, sys, numba, numpy, scipy.linalg, threadpoolctl, torch
 x = numpy.random.default_rng(0).normal(size=(200, 200))
 t = torch.from_numpy(x).float()
 digits = lambda *arrays: hashlib.sha256(b"".join(numpy.asarray(a).tobytes() for a in arrays)).hexdigest()[:6]
 blas = {each.get("architecture") for each in threadpoolctl.threadpool_info() if each["internal_api"] == "openblas"}
 numpy_has = numpy._core._multiarray_umath.__cpu_features__
 print("torch", torch.backends.cpu.get_cpu_capability(), digits(t @ t.T, torch.layer_norm(t.exp(), (200,))),
-      "| numpy", [name for name in %r if numpy_has[name]], digits(numpy.exp(t), numpy.sin(x)),
+      "| numpy", [name for name in sys.argv[1:] if numpy_has[name]], digits(numpy.exp(t), numpy.sin(x)),
       "| openblas", *sorted(map(str, blas)), digits(x @ x, scipy.linalg.eigh(x + x.T)[0]),
       "| numba", numba.config.CPU_NAME or "host")
-""" % (DISPATCHED,)
+"""
 
 
 def call(*command: object, **changes: str) -> subprocess.CompletedProcess:
@@ -58,7 +58,7 @@ def call(*command: object, **changes: str) -> subprocess.CompletedProcess:
 
 def fingerprint(changes: dict[str, str]) -> str:
     """Which kernels are at work, and the digits that they give."""
-    done = call(sys.executable, "-c", FINGERPRINT, **changes)
+    done = call(sys.executable, "-c", FINGERPRINT, *DISPATCHED, **changes)
     return done.stdout.strip() if done.returncode == 0 else sys.exit(f"error: {changes}: {done.stderr}")
 
 

@@ -1,24 +1,18 @@
-"""Files that are whole or not there, hashes of content, and rows of arrays that are kept under such hashes."""
+"""Files that are whole or not there, and hashes of content."""
 
 import hashlib
-import io
 import json
 import os
 import re
 import tempfile
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vae_lib.checks import ParameterError
-
-if TYPE_CHECKING:
-    import pyarrow
 
 #: The folder of the project: what comes with it lies in ``data``, what is made in ``_build``.
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,147 +133,3 @@ def content_hash(*parts: object) -> str:
             digest.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode())
         digest.update(b"\0")
     return digest.hexdigest()
-
-
-# Rows under keys: a folder of Parquet files, each whole and named by the hash of its content
-
-
-def write_rows(
-    folder: Path | str, keys: Sequence[str], columns: Mapping[str, np.ndarray], *, about: object = None
-) -> Path:
-    """Add rows to a folder as one further Parquet file.
-
-    Parameters
-    ----------
-    folder : Path or str
-        Made if need be.
-    keys : sequence of str, length n
-        What `read_rows` finds the rows by: a hash of everything that they depend on.
-    columns : mapping of str to ndarray, shape (n, ...)
-        Arrays of numbers; one with more than one dimension is stored as nested lists of fixed size.
-    about : JSON value, optional
-        How the rows came about, for whoever opens the file; put into its metadata.
-
-    Returns
-    -------
-    Path
-        The file: the SHA-256 of its bytes is its name.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    table = pyarrow.table({"key": pyarrow.array(keys)} | {name: _to_arrow(values) for name, values in columns.items()})
-    content = io.BytesIO()
-    table = table.replace_schema_metadata({"about": json.dumps(about)})
-    # Measured numbers hardly repeat: dictionaries and compression would cost forty times the time and save nothing.
-    pyarrow.parquet.write_table(table, content, use_dictionary=False, compression="none")
-    path = Path(folder) / f"{hashlib.sha256(content.getbuffer()).hexdigest()}.parquet"
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
-    return path
-
-
-def stored_keys(folder: Path | str) -> set[str]:
-    """The keys of all rows in a folder; a damaged file is removed.
-
-    Warns
-    -----
-    UserWarning
-        If a file is damaged, that is if its bytes are not those that its name tells.
-    """
-    keys = set()
-    for path, table in _parts(folder, ["key"]):
-        if table is None:
-            warnings.warn(f"{path} is damaged and was removed; its rows will be computed again", stacklevel=2)
-            path.unlink()
-        else:
-            keys.update(table["key"].to_pylist())
-    return keys
-
-
-def read_rows(folder: Path | str, keys: Sequence[str], *, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read rows by their keys.
-
-    Parameters
-    ----------
-    folder : Path or str
-        What `write_rows` was given.
-    keys : sequence of str, length n
-        Which rows, in which order; a key may come more than once.
-    columns : sequence of str
-        Which columns.
-
-    Returns
-    -------
-    dict of str to ndarray, shape (n, ...)
-
-    Raises
-    ------
-    ParameterError
-        If `keys` is empty, or a row is missing (a damaged file counts as missing) or was written without one of the
-        columns.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import numpy as np
-    >>> from vae_lib import store
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = store.write_rows(folder, ["a", "b"], {"tempo": np.array([90.0, 120.0])})
-    ...     store.read_rows(folder, ["b", "a"], columns=["tempo"])
-    {'tempo': array([120.,  90.])}
-    """
-    position = {key: row for row, key in enumerate(dict.fromkeys(keys))}
-    if not position:
-        raise ParameterError("keys must name at least one row, got none")
-    found = np.zeros(len(position), bool)
-    gathered: dict[str, np.ndarray] = {}
-    for path, table in _parts(folder, ["key", *columns]):
-        rows = np.array([position.get(key, -1) for key in table["key"].to_pylist()] if table else [], dtype=int)
-        here = np.flatnonzero(rows >= 0)
-        if not len(here):
-            continue
-        absent = [name for name in columns if name not in table.column_names]
-        if absent:
-            raise ParameterError(f"{path}: was written without {', '.join(absent)}")
-        for name in columns:
-            values = _from_arrow(table[name].take(here))
-            whole = gathered.setdefault(name, np.empty((len(position), *values.shape[1:]), values.dtype))
-            whole[rows[here]] = values
-        found[rows[here]] = True
-    if not found.all():
-        raise ParameterError(
-            f"{folder}: {np.count_nonzero(~found)} of {len(found)} rows are missing, because a file is gone or damaged"
-        )
-    order = [position[key] for key in keys]
-    return {name: values[order] for name, values in gathered.items()}
-
-
-def _parts(folder: Path | str, columns: Sequence[str]) -> Iterator[tuple[Path, "pyarrow.Table | None"]]:
-    """Each file with those of the columns that it has, or with None if it is damaged."""
-    import pyarrow
-    import pyarrow.parquet
-
-    for path in sorted(Path(folder).glob("[0-9a-f]*.parquet")):
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() == path.stem:
-            yield path, pyarrow.parquet.ParquetFile(io.BytesIO(content)).read(columns=list(columns))
-        else:
-            yield path, None
-
-
-def _to_arrow(values: np.ndarray) -> "pyarrow.Array":
-    import pyarrow
-
-    array = pyarrow.array(values.reshape(-1))
-    for size in reversed(values.shape[1:]):
-        array = pyarrow.FixedSizeListArray.from_arrays(array, size)
-    return array
-
-
-def _from_arrow(column: "pyarrow.ChunkedArray") -> np.ndarray:
-    array, shape = column.combine_chunks(), [len(column)]
-    while hasattr(array.type, "list_size"):
-        shape.append(array.type.list_size)
-        array = array.flatten()
-    return array.to_numpy().reshape(shape)

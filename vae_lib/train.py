@@ -32,17 +32,14 @@ Arrays = np.ndarray | Mapping[str, np.ndarray]
 STREAMS = ("init", "batches", "noise", "held_out", "validation", "bound")
 """What is random; each has a stream of its own, so that changing one leaves the others as they were."""
 
-CACHE = Path(__file__).resolve().parents[1] / "_build" / "cache" / "fits"
+CACHE = store.ROOT / "_build" / "cache" / "fits"
 """Where `fit_seeds` keeps what it has trained."""
-
-LATENTS = "latents"  # beside the weights in a file
 
 LOCK = threading.RLock()
 """Torch has one generator and one number of threads for the whole process."""
 
 BATCH = 512
 """Tracks that a trained model is given at a time."""
-
 
 REMEDY = "lower learning_rate or check the scale of the input"
 
@@ -60,7 +57,7 @@ class Fit:
     settings: dict[str, object]
     """What it was trained with; options of the architecture are ``settings["architecture"]``."""
     model: VAE = field(repr=False)
-    """In evaluation mode."""
+    """On the CPU, in evaluation mode."""
     history: pd.DataFrame = field(repr=False)
     """One row per epoch: `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track, averaged over the
     epoch's batches), and `validation_loss`: the loss of the held-out tracks with the full weight of the KL divergence,
@@ -219,11 +216,10 @@ def fit(
             shared = {key: settings[key] for key in ("batch_size", "learning_rate", "weight_decay", "validation")}
             shared |= {"seed": seed, "condition": condition, "device": device, "progress": progress}
             _start_from(fit("ae", tables, epochs=pretrain_epochs, **shared, **architecture | {"components": 0}), model)
-        model, data = model.to(place), data.to(place)
-        seen, unseen = data.rows(order[len(held_out) :]), data.rows(held_out)
+        seen, unseen = (data.rows(rows).to(place) for rows in (order[len(held_out) :], held_out))
         with _drawing(seed, "noise", place):
-            history = _loop(model, seen, unseen, seed, settings, title=recipe if progress else "")
-        latents = _means(model, data)
+            history = _loop(model.to(place), seen, unseen, seed, settings, title=recipe if progress else "")
+        latents = _means(model.cpu(), data)
     if not np.isfinite(latents).all():
         raise DivergenceError(f"the latents of seed {seed} are not finite after epoch {len(history)}: {REMEDY}")
     return Fit(
@@ -253,11 +249,12 @@ def _loop(
     groups = [{"params": weights, "weight_decay": decay}, {"params": variances, "lr": 10 * rate, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=rate, fused=True)
     batches = _generator(seed, "batches")
-    noise = torch.randn(len(unseen), model.latent_dim, generator=_generator(seed, "validation")).to(_device_of(model))
+    noise = torch.randn(len(unseen), model.latent_dim, generator=_generator(seed, "validation"))
+    device = next(model.parameters()).device
     history, best, best_loss, best_epoch = [], None, math.inf, 0
     for epoch in tqdm(range(1, settings["epochs"] + 1), title, unit="epoch", leave=False, disable=not title):
         beta = settings["beta"] * min(1.0, epoch / max(settings["warmup"], 1))
-        sums = torch.zeros(3, device=noise.device)
+        sums = torch.zeros(3, device=device)
         model.train()
         shuffled = seen.rows(torch.randperm(len(seen), generator=batches))
         for batch in shuffled.batches(settings["batch_size"]):
@@ -273,7 +270,7 @@ def _loop(
         loss = math.nan
         if len(unseen):
             with torch.no_grad():
-                loss = _loss(model, unseen, beta=settings["beta"], noise=noise).loss.item()
+                loss = _loss(model, unseen, beta=settings["beta"], noise=noise.to(device)).loss.item()
         history.append([epoch, seed, *means, loss])
         if patience:
             # While the weight of the divergence still rises, the last epoch is the one to keep.
@@ -409,8 +406,7 @@ def _source() -> str:
 
 def save(fit: Fit, path: Path | str) -> None:
     """Write a trained model to one file, whole or not at all: tensors as safetensors, with JSON in their header."""
-    tensors = {name: weight.cpu() for name, weight in fit.model.state_dict().items()}
-    tensors[LATENTS] = torch.from_numpy(fit.latents)
+    tensors = fit.model.state_dict() | {"latents": torch.from_numpy(fit.latents)}
     facts = ("recipe", "seed", "settings", "shapes", "categories", "data", "seconds", "scaling", "held_out")
     header = _json({name: getattr(fit, name) for name in facts} | {"history": fit.history.to_numpy()})
     with store.replacing(path) as temporary:
@@ -445,7 +441,7 @@ def load(path: Path | str) -> Fit:
     with torch.device("meta"):  # nothing is drawn for weights that are replaced
         options = facts["settings"]["architecture"]
         model = models.compose(facts["shapes"], categories=len(facts["categories"]), **options)
-    latents = tensors.pop(LATENTS).numpy()
+    latents = tensors.pop("latents").numpy()
     model.load_state_dict(tensors, assign=True)
     return Fit(model=model.requires_grad_(False).eval(), latents=latents, **facts)
 
@@ -498,10 +494,9 @@ def decode(
         made = [decode(fit, space, condition=condition) for fit, space in zip(trained, latents, strict=True)]
         return {name: np.stack([each[name] for each in made]) for name in made[0]}
     context = inputs.indicators(inputs.labels(condition), trained.categories, n=len(latents))
-    place = _device_of(trained.model)
     with _one_thread(), torch.no_grad():
-        made = trained.model.decode(torch.from_numpy(latents).to(place), None if context is None else context.to(place))
-    return {name: inputs.restore(out.mean.cpu().numpy(), trained.scaling.get(name)) for name, out in made.items()}
+        made = trained.model.decode(torch.from_numpy(latents), context)
+    return {name: inputs.restore(out.mean.numpy(), trained.scaling.get(name)) for name, out in made.items()}
 
 
 @_per_fit
@@ -513,9 +508,7 @@ def components(trained: Fit | Fits, arrays: Arrays, *, condition: Sequence[objec
     if trained.model.prior is None:
         raise ParameterError(f"trained must have a mixture prior, recipe {trained.recipe!r} has none")
     latents = torch.from_numpy(_means(trained.model, _data(trained, arrays, condition)))
-    return (
-        elbo.responsibilities(latents.to(_device_of(trained.model)), trained.model.prior()).argmax(dim=1).cpu().numpy()
-    )
+    return elbo.responsibilities(latents, trained.model.prior()).argmax(dim=1).numpy()
 
 
 def diagnose(
@@ -538,11 +531,11 @@ def diagnose(
     model, data, parts = trained.model, _data(trained, arrays, condition), []
     noise = torch.randn(len(data), model.latent_dim, generator=_generator(trained.seed, "validation"))
     with _one_thread(), torch.no_grad():
-        for batch, draws in zip(data.batches(BATCH), noise.to(_device_of(model)).split(BATCH), strict=True):
+        for batch, draws in zip(data.batches(BATCH), noise.split(BATCH), strict=True):
             output = model(batch, draws)
             parts.append((model.error(output.reconstructions, batch), output.divergence, output.posterior.mean))
     error, divergence, mean = (torch.cat(part) for part in zip(*parts, strict=True))
-    divergence = divergence.mean(dim=0).cpu().numpy()
+    divergence = divergence.mean(dim=0).numpy()
     facts = {"seed": trained.seed, "reconstruction": error.mean().item(), "kl": float(divergence.sum())}
     return pd.DataFrame([facts | {"active_units": elbo.active_units(mean)}]), divergence
 
@@ -592,8 +585,7 @@ def bound(
     for batch in (data.rows(torch.from_numpy(trained.held_out)) if same else data).batches(BATCH):
         posterior, weights = model.encode(batch), []
         for _ in range(samples):
-            noise = torch.randn(posterior.mean.shape, generator=generator)
-            latent = elbo.reparameterize(posterior, noise.to(posterior.mean.device))
+            latent = elbo.reparameterize(posterior, torch.randn(posterior.mean.shape, generator=generator))
             error = model.error(model.decode(latent, batch.context), batch)
             weights.append(elbo.log_ratio(posterior, latent, prior) - error)
         bounds.append(torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples))
@@ -603,8 +595,7 @@ def bound(
 def _fitted(model: VAE, tracks: Inputs, generator: torch.Generator) -> VAE:
     """Give a copy of the model whose decoders have the variance of their errors on `tracks`."""
     model = copy.deepcopy(model)
-    noise = torch.randn(len(tracks), model.latent_dim, generator=generator)
-    made = model(tracks, noise.to(_device_of(model))).reconstructions
+    made = model(tracks, torch.randn(len(tracks), model.latent_dim, generator=generator)).reconstructions
     for name, target in tracks.tensors.items():
         if model.errors[name] == "gaussian":
             there = tracks.present[name] > 0 if tracks.present else slice(None)
@@ -620,12 +611,12 @@ def _data(trained: Fit, arrays: Arrays, condition: Sequence[object] | None) -> I
     context = inputs.indicators(inputs.labels(condition), trained.categories, n=n)
     data = inputs.prepare(tables, trained.scaling, context)
     _check_complete(trained.model, data)
-    return data.to(_device_of(trained.model))
+    return data
 
 
 def _means(model: VAE, data: Inputs) -> np.ndarray:
     with torch.no_grad():
-        return torch.cat([model.encode(batch).mean for batch in data.batches(BATCH)]).cpu().numpy()
+        return torch.cat([model.encode(batch).mean for batch in data.batches(BATCH)]).numpy()
 
 
 def _check_complete(model: VAE, data: Inputs) -> None:
@@ -665,10 +656,6 @@ def _device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ParameterError("device must be 'cpu' or 'auto' here: there is no GPU that torch can use")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
-def _device_of(model: VAE) -> torch.device:
-    return next(model.parameters()).device
 
 
 @contextmanager

@@ -31,7 +31,6 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--parameters", required=True, metavar="JSON")
     it.add_argument("--build", required=True, metavar="FOLDER")
     it.add_argument("--newer", default="", metavar="FILES", help="what is newer than the last execution")
-    it.add_argument("--parallel", action="store_true", help="other notebooks write to the same terminal")
     it.add_argument("--vector", action="store_true", help="draw figures as SVG too, for print")
     it.add_argument("--base", metavar="FOLDER", help="a build to take over from what is the same there")
     it.add_argument("--needs", default="", metavar="FILES", help="all prerequisites")
@@ -108,8 +107,9 @@ def _derive(options: argparse.Namespace) -> None:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from companion import build
+    from companion import build, watch
 
+    watch.end_with_make()
     try:
         build.render(Path(options.build), Path(options.html))
     except build.RenderError as error:

@@ -26,9 +26,19 @@ class RenderError(RuntimeError):
 
 
 def derive(profile: str, given: Mapping[str, str]) -> str:
-    """Prepare the build that `P`, `MANIFEST` and `FOLDER` ask for, beginning from a profile; return its name.
+    """Prepare the build that `P`, `MANIFEST` and `FOLDER` ask for; return its name.
 
-    `given` is such as the environment: of the three names, those that stand on the command line of Make.
+    Parameters
+    ----------
+    profile : str
+        Name of a profile in ``book/params``.
+    given : mapping of str to str
+        Such as the environment: of the three names, those that stand on the command line of Make.
+
+    Raises
+    ------
+    ParameterError
+        As from `vary.vary` and `front.prepare`.
     """
     name, values, notice = profile, Path(f"book/params/{profile}.yaml"), None
     if given.get("P", "").strip():
@@ -52,7 +62,13 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
 
 
 def contents(build: Path) -> dict[str, Path]:
-    """Pages of a build in the order of its table of contents: ``book/easy`` and the file that it is made from."""
+    """Pages of a build in the order of its table of contents: ``book/easy`` and the file that it is made from.
+
+    Raises
+    ------
+    ParameterError
+        If a page has no source.
+    """
     front = build / FRONT
     toc = front / "_toc.yml" if front.is_dir() else Path("_toc.yml")
     pages = {}
@@ -65,9 +81,25 @@ def contents(build: Path) -> dict[str, Path]:
 
 
 def render(build: Path, html: Path) -> None:
-    """Render the executed notebooks and the prose of a build; new pages replace those in `html` when all is well.
+    """Render the executed notebooks and the prose of a build; new pages replace the old ones when all is well.
 
-    Sphinx reads a staged tree, from clean, with warnings as errors. It is an error if another run works in this build.
+    Sphinx reads a staged tree, from clean, with warnings as errors.
+
+    Parameters
+    ----------
+    build : Path
+        ``_build/<name>``, with its notebooks executed.
+    html : Path
+        Where the pages go.
+
+    Raises
+    ------
+    RenderError
+        If Sphinx warns or fails. The last pages are as they were.
+    ParameterError
+        If a page has no source.
+    BlockingIOError
+        If another run works in this build.
     """
     from companion import pages as staging
 

@@ -4,12 +4,14 @@
 that Make knows when to execute it again. ``keep`` copies results and figures to where the article reads them.
 """
 
+import asyncio
 import filecmp
 import json
 import os
 import re
 import shlex
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -151,37 +153,84 @@ def _reason(newer: list[str]) -> str:
 
 
 def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bool) -> None:
-    """Execute the document in place, in the folder of the notebook, and write down what it read."""
+    """Execute the document in place, in the folder of the notebook, and write down what it read.
+
+    papermill does it, with an engine of our own: one whose client ends with all that it started.
+    """
+    import papermill
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    kernels: list[int] = []
+    class Client(NotebookClient):
+        """One that ends at once, with its kernel and what that started, when it is interrupted."""
+
+        stopped = False
+
+        async def async_start_new_kernel(self, **options: object) -> None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.stop)
+            await super().async_start_new_kernel(**options)
+
+        def stop(self) -> None:
+            self.stopped = True
+            watch.end_group(self.kernel)
+
+        @property
+        def kernel(self) -> int | None:
+            return self.km.provisioner.pid if self.km and self.km.provisioner else None
+
+        def reached(self, cell: dict, cell_index: int) -> None:
+            progress.reached(cell_index)
+            kernels.add(self.kernel)
+            if self.stopped:  # while the kernel was starting
+                self.stop()
+
+    class Engine(papermill.engines.Engine):
+        """Hands the notebook to the client."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: object, kernel_name: str, **options: object) -> None:
+            client.nb = nb_man.nb
+            client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
+
+    papermill.engines.papermill_engines.register("companion", Engine)
+    kernels: set[int | None] = set()
     with Progress(notebook.stem, cells=len(document.cells), reason=reason) as progress:
-        client = NotebookClient(
+        client = Client(
             document,
             timeout=None,
             kernel_name="python3",  # the one of this environment, whatever the notebook was saved with
             record_timing=False,
             resources={"metadata": {"path": notebook.resolve().parent}},
             extra_arguments=["--log-level=CRITICAL", "--ext=companion.watch", *(DRAWN_TWICE if vector else ())],
-            on_notebook_start=lambda notebook: kernels.append(client.km.provisioner.pid),
-            on_cell_start=lambda cell, cell_index: progress.reached(cell_index),
         )
+        client.on_cell_start = client.reached
         where = f"of {notebook}"
         try:
-            client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
+            papermill.execute_notebook(
+                document, None, engine_name="companion", kernel_name="python3", progress_bar=False
+            )
         except CellExecutionError as error:
             lines = re.sub(r"\x1b\[[0-9;]*m", "", error.traceback).splitlines()[-4:]  # without terminal colours
             told = "\n".join(f"    {line}" for line in lines or [f"{error.ename}: {error.evalue}"])
             raise NotebookError(f"cell {progress.cell + 1} {where} failed\n{told}") from None
         except (DeadKernelError, RuntimeError) as error:
+            if client.stopped:
+                raise KeyboardInterrupt from None
             raise NotebookError(f"cell {progress.cell + 1} {where}: {error or type(error).__name__}") from None
         finally:
             for kernel in kernels:
                 watch.end_group(kernel)
+            _take_executed(document, client.nb)
     trace = build / "deps" / f"{notebook.stem}.json"
     write_dependencies(build, notebook.stem, json.loads(trace.read_text(encoding="utf-8")))
     trace.unlink()
+
+
+def _take_executed(document: dict, executed: dict) -> None:
+    """Take outputs over, and metadata of the kernel, without what papermill notes of times and paths."""
+    _take_outputs(document, executed)
+    document.metadata = {name: value for name, value in executed.metadata.items() if name != "papermill"}
 
 
 def _strip(document: dict, name: str) -> None:

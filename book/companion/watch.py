@@ -69,10 +69,11 @@ def until(lives: Callable[[], bool], end: Callable[[], object]) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def end_group(leader: int) -> None:
-    """Kill what is left of a process and of those that it started."""
+def end_group(leader: int | None) -> None:
+    """Kill what is left of a process and of those that it started, if there is one."""
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, signal.SIGKILL)
+        if leader:
+            os.killpg(leader, signal.SIGKILL)
 
 
 def makes() -> "list[psutil.Process]":

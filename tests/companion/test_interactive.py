@@ -275,35 +275,24 @@ def test_a_title_is_shown_as_text_and_runs_nothing(small_page, open_page, tracks
     assert tab.locator(".modebar:visible").count() == 0
 
 
-def test_groups_hide_by_a_click_and_by_the_keyboard(small_page, open_page):
+def test_groups_and_views_are_chosen_by_pointer_and_keyboard_in_the_colours_of_the_page(small_page, open_page):
     tab = open_page(small_page)
     figure = drawn(tab)
-    points = figure.locator(".scatterlayer .point")
+    points, button = figure.locator(".scatterlayer .point"), figure.get_by_role("button", name="all or none")
     assert points.count() == 12
     assert figure.locator("fieldset").inner_text().split("\n")[0] == "genre"
     figure.get_by_label("blues (4)").click()
     assert points.count() == 8
     figure.get_by_label("jazz (4)").press("Space")
     assert points.count() == 4
-    figure.get_by_role("button", name="all or none").click()
+    button.click()
     assert points.count() == 12
-    figure.get_by_role("button", name="all or none").click()
+    button.click()
     assert points.count() == 0
-
-
-def test_the_menu_changes_what_colours_the_points(small_page, open_page):
-    tab = open_page(small_page)
-    figure = drawn(tab)
-    figure.get_by_label("blues (4)").click()
     figure.locator("select").select_option("by <language>")
     figure.get_by_label("bn (6)").wait_for()
     assert figure.locator("fieldset label").all_inner_texts() == ["bn (6)", "en (6)"]
-    assert figure.locator(".scatterlayer .point").count() == 12
-
-
-def test_the_map_follows_the_colours_of_the_page(small_page, open_page):
-    tab = open_page(small_page)
-    drawn(tab)
+    assert points.count() == 12
     tab.evaluate("document.body.style.color = 'rgb(250, 250, 250)'; document.documentElement.dataset.theme = 'dark'")
     tab.wait_for_function("document.querySelector('.live-plot').layout.font.color == 'rgb(250, 250, 250)'")
 
@@ -311,6 +300,7 @@ def test_the_map_follows_the_colours_of_the_page(small_page, open_page):
 PAGES = {"easy": 1, "medium": 1, "hard": 2}  # and how many maps each has
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", PAGES)
 def test_the_maps_of_the_book_draw_the_points_of_their_figures(name, width, smoke_book, open_page):
@@ -349,6 +339,7 @@ def test_a_slider_moves_its_image_by_the_keyboard(smoke_book, open_page):
     assert figure.locator("output").inner_text() == "+2.00 sd"
 
 
+@pytest.mark.slow
 def test_every_player_of_the_book_has_a_sound_of_a_few_seconds(smoke_book, open_page):
     for name, least in {"data": 1, "hard": 10}.items():
         tab = open_page(smoke_book / f"html/book/{name}.html")
@@ -359,7 +350,7 @@ def test_every_player_of_the_book_has_a_sound_of_a_few_seconds(smoke_book, open_
         assert all(label for label in tab.locator("audio").evaluate_all("all => all.map(each => each.ariaLabel)"))
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["easy", "hard"])
 def test_without_scripts_the_static_figures_stand_alone(name, smoke_book, open_page):
     tab = open_page(smoke_book / f"html/book/{name}.html", java_script_enabled=False)
     assert tab.locator(".live").count() >= PAGES[name]

@@ -1,19 +1,15 @@
 """A variation is what was asked for, in a build of its own, and costs no more than what it changes."""
 
 import hashlib
-import os
 import re
 import shutil
-import time
 from pathlib import Path
 
-import nbformat
 import pytest
 import yaml
-from test_execute import write_notebook
+from made import write_notebook
 
-from companion import execute, report, vary
-from vae_lib import store
+from companion import parameters, report, vary
 from vae_lib.checks import ParameterError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,7 +68,7 @@ def test_a_value_is_what_the_annotation_of_its_parameter_makes_of_it(text, book,
     notebook, name, value = GOOD[text]
     variation = vary.vary(*book, text)
     vary.write(variation, tmp_path / "build")
-    effective = execute.resolve(tmp_path / "build/profile.yaml", book[1])
+    effective = parameters.resolve(tmp_path / "build/profile.yaml", book[1])
     assert effective[notebook][name] == value
     assert type(effective[notebook][name]) is type(value)
     assert {values["profile"] for values in effective.values()} == {variation.name}
@@ -121,7 +117,7 @@ def test_the_name_of_a_build_says_what_was_changed_whatever_the_order_or_notatio
 def test_any_value_gives_a_short_name_that_is_safe_as_a_folder(text, book):
     name, other = (vary.vary(*book, changed).name for changed in (text, text + "y"))
     assert re.fullmatch(r"[\w.,+=-]{1,90}", name, flags=re.ASCII)
-    assert report.results_path("easy", profile=name).parents[2].name == name
+    assert report.results_path("easy", profile=name).parents[1].name == name
     assert name != other
 
 
@@ -146,64 +142,6 @@ def test_files_are_written_only_where_they_differ_and_the_notice_is_yaml(book, t
     assert yaml.safe_load((tmp_path / "build/notice.yml").read_text()) == {"announcement": variation.notice}
 
 
-# What another build has done already.
-
-
-@pytest.fixture
-def builds(tmp_path):
-    """Two builds: one that has executed a page and the page that reads its rows, one that would do the same."""
-    base, build = tmp_path / "_build/book", tmp_path / "_build/book+seeds=3"
-    needs = [tmp_path / "book/results.ipynb"]
-    for folder in (base, build):
-        store.write_json(folder / "params/results.json", {"profile": folder.name, "level": 0.05})
-        store.write_json(folder / "results/easy.json", {"rows": [1]})
-        store.write_json(folder / "executed/easy.ipynb", {"in": folder.name})
-    store.write_json(needs[0], {})
-    store.write_json(base / "executed/results.ipynb", {})
-    past = time.time() - 3600  # what changes from now on is newer, however coarse the clock of the disk
-    for path in tmp_path.rglob("*.*"):
-        os.utime(path, (past, past))
-    return base, build, [*needs, build / "params/results.json", build / "executed/easy.ipynb"]
-
-
-def is_done(base, build, needs):
-    return execute.is_done("results.ipynb", build=build, base=base, needs=needs)
-
-
-def test_the_same_parameters_and_rows_are_done_already(builds):
-    assert is_done(*builds)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda base, build: store.write_json(build / "params/results.json", {"profile": "x", "level": 0.01}),
-        lambda base, build: store.write_json(build / "results/easy.json", {"rows": [2]}),
-        lambda base, build: (build / "results/easy.json").unlink(),
-        lambda base, build: store.write_json(base / "params/results.json", {"profile": "book", "level": 0.05}),
-        lambda base, build: store.write_json(base / "executed/easy.ipynb", {}),
-        lambda base, build: (base / "executed/easy.ipynb").unlink(),
-        lambda base, build: (base / "params/results.json").unlink(),
-        lambda base, build: (base / "executed/results.ipynb").unlink(),
-        lambda base, build: (base.parents[1] / "book/results.ipynb").touch(),
-    ],
-    ids=[
-        "parameter",
-        "row",
-        "no rows",
-        "base parameter",
-        "newer in base",
-        "never",
-        "no parameters",
-        "no page",
-        "source",
-    ],
-)
-def test_whatever_changed_is_not_done_already(builds, change):
-    change(*builds[:2])
-    assert not is_done(*builds)
-
-
 # Through make, on the smoke book.
 
 CHANGE = "methods.permutations=50"
@@ -214,90 +152,42 @@ def contents(folder):
     return {path: hashlib.sha256(path.read_bytes()).digest() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def variation(smoke_book, run_make):
-    """The build of a variation, what was printed, and the smoke book before and after."""
-    folder = ROOT / "_build" / NAME
+@pytest.mark.slow
+def test_a_variation_executes_what_depends_on_its_change_and_says_on_every_page_that_it_is_one(smoke_book, run_make):
+    folder, page = ROOT / "_build" / NAME, ROOT / f"_build/compare/smoke--{NAME}.html"
     shutil.rmtree(folder, ignore_errors=True)
     before = contents(smoke_book)
-    done = run_make("book", "PROFILE=smoke", f"P={CHANGE}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    yield folder, done.stdout, before, contents(smoke_book)
-    shutil.rmtree(folder)
+    try:
+        done = run_make("book", "PROFILE=smoke", f"P={CHANGE}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        executed = set(re.findall(r"^(\w+): executed ", done.stdout, flags=re.MULTILINE))
+        taken = set(re.findall(r"^(\w+): as in _build/smoke, taken over$", done.stdout, flags=re.MULTILINE))
+        assert executed == {"methods", "results"}
+        assert executed | taken == {path.stem for path in (ROOT / "book").glob("*.ipynb")}
+        assert contents(smoke_book) == before, "the base stays as it was, byte for byte"
 
-
-def test_only_what_depends_on_the_change_is_executed(variation):
-    output = variation[1]
-    executed = set(re.findall(r"^(\w+): executed ", output, flags=re.MULTILINE))
-    taken = set(re.findall(r"^(\w+): as in _build/smoke, taken over$", output, flags=re.MULTILINE))
-    assert executed == {"methods", "results"}
-    assert executed | taken == {path.stem for path in (ROOT / "book").glob("*.ipynb")}
-    assert output.splitlines()[-1] == f"_build/{NAME}/html/index.html is up to date"
-
-
-def test_rows_of_what_was_taken_over_are_those_of_the_base_and_others_have_the_new_parameter(variation, smoke_book):
-    folder = variation[0]
-    rows = {path.stem: path.read_bytes() for path in (folder / "results").glob("*.json")}
-    base = {path.stem: path.read_bytes() for path in (smoke_book / "results").glob("*.json")}
-    assert rows.keys() == base.keys()
-    assert {name for name in rows if rows[name] != base[name]} == {"methods"}
-    assert report.read(folder / "results/methods.json")[1]["parameters"]["permutations"] == 50
-
-
-def test_the_base_stays_as_it_was_byte_for_byte(variation):
-    _, _, before, after = variation
-    assert before == after
-
-
-def test_every_page_says_that_it_is_a_variation_and_of_what(variation, smoke_book):
-    pages = list((variation[0] / "html/book").glob("*.html"))
-    assert {page.name for page in pages} == {page.name for page in (smoke_book / "html/book").glob("*.html")}
-    for page in pages:
-        text = page.read_text(encoding="utf-8")
-        assert re.search(
-            r"<aside class=\"bd-header-announcement\".*?<strong>methods.permutations = 50</strong>", text, re.S
+        rows, base = (
+            {path.stem: path.read_bytes() for path in (build / "results").glob("*.json")}
+            for build in (folder, smoke_book)
         )
-        assert "bd-header-announcement__content" not in (smoke_book / "html/book" / page.name).read_text(
-            encoding="utf-8"
-        )
+        assert rows.keys() == base.keys()
+        assert {name for name in rows if rows[name] != base[name]} == {"methods"}
+        assert report.read(folder / "results/methods.json")[1]["parameters"]["permutations"] == 50
 
+        pages = {path.name: path.read_text(encoding="utf-8") for path in (folder / "html/book").glob("*.html")}
+        assert pages.keys() == {path.name for path in (smoke_book / "html/book").glob("*.html")}
+        notice = r"<aside class=\"bd-header-announcement\".*?<strong>methods.permutations = 50</strong>"
+        assert all(re.search(notice, text, re.DOTALL) for text in pages.values())
+        assert "methods: permutations 100 → 50." in pages["methods.html"], "its scores stand beside those of the base"
+        plain = (smoke_book / "html/book/methods.html").read_text(encoding="utf-8")
+        assert "bd-header-announcement__content" not in plain
+        assert "permutations 100 → 50" not in plain
 
-def test_a_changed_page_ends_with_its_scores_beside_those_of_the_base(variation, smoke_book):
-    last = nbformat.read(variation[0] / "executed/methods.ipynb", as_version=4).cells[-1]
-    assert "methods: permutations 100 → 50." in last.outputs[0]["data"]["text/html"]
-    assert nbformat.read(smoke_book / "executed/methods.ipynb", as_version=4).cells[-1].outputs == []
-
-
-def test_the_same_command_again_does_nothing(variation, run_make):
-    before = {path: path.stat().st_mtime_ns for path in variation[0].rglob("*")}
-    again = run_make("book", "PROFILE=smoke", f"P=  {CHANGE} ")
-    assert again.stdout == f"_build/{NAME}/html/index.html is up to date\n"
-    assert before == {path: path.stat().st_mtime_ns for path in variation[0].rglob("*")}
-
-
-def test_make_compares_the_variation_with_its_base(variation, run_make):
-    page = ROOT / f"_build/compare/smoke--{NAME}.html"
-    page.unlink(missing_ok=True)
-    done = run_make("compare", "A=smoke", f"B={NAME}", "METRIC=ari")
-    assert done.returncode == 0, done.stderr
-    assert "methods: permutations 100 → 50." in done.stdout
-    assert done.stdout.endswith(f"The page: {page.relative_to(ROOT)}\n")
-    assert "<svg" in page.read_text(encoding="utf-8")
-    page.unlink()
-
-
-@pytest.mark.parametrize("text", ["betta=8", "beta=eight", "seeds", "profile=x"])
-def test_a_bad_change_stops_before_anything_is_made(text, run_make):
-    before = set((ROOT / "_build").iterdir())
-    failed = run_make("book", "PROFILE=smoke", f"P={text}")
-    assert failed.returncode != 0
-    assert failed.stderr.startswith("error: P")
-    assert failed.stdout == ""
-    assert set((ROOT / "_build").iterdir()) == before
-
-
-@pytest.mark.parametrize("target", ["test", "paper-results", "clean"])
-def test_a_change_is_for_book_and_render_alone(target, run_make):
-    failed = run_make("-n", target, "P=beta=8")
-    assert failed.returncode != 0
-    assert f"is for make book and make render, not for: {target}" in failed.stderr
+        again = run_make("book", "PROFILE=smoke", f"P=  {CHANGE} ")
+        assert again.stdout == f"_build/{NAME}/html/index.html is up to date\n"
+        compared = run_make("compare", "A=smoke", f"B={NAME}", "METRIC=ari")
+        assert "methods: permutations 100 → 50." in compared.stdout
+        assert "<svg" in page.read_text(encoding="utf-8")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        page.unlink(missing_ok=True)

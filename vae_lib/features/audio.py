@@ -115,15 +115,6 @@ def _cut_short(log: str) -> bool:
 def check_signal(y: np.ndarray, name: str, *, sample_rate: float) -> None:
     """Check that features can be computed from a signal.
 
-    Parameters
-    ----------
-    y : ndarray
-        The signal.
-    name : str
-        What to call it in a message: an argument or a file.
-    sample_rate : float
-        In Hz.
-
     Raises
     ------
     AudioError

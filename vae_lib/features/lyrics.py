@@ -125,14 +125,13 @@ def embed(
     ----------
     texts : sequence of str, None or NaN, n entries
         Lyrics as published; each is cleaned first.
-    method : str
-        ``"lsa"``: character n-grams, TF-IDF, truncated SVD. ``"labse"``: a language-agnostic sentence model (Feng et
-        al. 2022), then the same SVD; needs the package sentence-transformers and the model on disk, since nothing is
-        ever downloaded from here.
+    method : {"lsa", "labse"}
+        Character n-grams, TF-IDF and a truncated SVD; or the vectors of a sentence model (Feng et al. 2022) through the
+        same SVD, which needs the package sentence-transformers and the model on disk: nothing is downloaded from here.
     dimensions : int
-        d, at least 1 and less than the number of songs with lyrics (and of n-grams, or the model's own dimensions).
+        d, less than the number of songs with lyrics.
     seed : int
-        Where the solver starts. Its result does not depend on it but for the last digits.
+        Where the solver starts; its result depends on it in the last digits at most.
     ngrams : (int, int)
         Shortest and longest n-gram in characters, for ``"lsa"``.
     model : str
@@ -147,8 +146,7 @@ def embed(
     Raises
     ------
     ParameterError
-        If an argument is not what it may be, no song has lyrics, fewer than ``dimensions + 1`` have, or the sentence
-        model is not at hand.
+        If no song has lyrics, too few have for so many dimensions, or the sentence model is not at hand.
 
     Examples
     --------
@@ -162,7 +160,6 @@ def embed(
     """
     checks.one_of(method, "method", METHODS)
     checks.count(dimensions, "dimensions")
-    checks.count(seed, "seed", low=0, high=2**32 - 1)
     if isinstance(texts, str):
         raise ParameterError("texts must be a sequence of lyrics, one per song, got a single string")
     texts = list(texts)
@@ -199,13 +196,12 @@ def _reduce(points: np.ndarray | scipy.sparse.csr_matrix, dimensions: int, seed:
 def _sentence_vectors(texts: list[str], model: str) -> np.ndarray:
     try:
         from sentence_transformers import SentenceTransformer
+
+        encoder = SentenceTransformer(model, device="cpu", local_files_only=True)
     except ImportError:
         raise ParameterError(
-            "method 'labse' needs the package sentence-transformers, which is not installed; install it "
-            "(pip install sentence-transformers) or use method 'lsa'"
+            "method 'labse' needs the package sentence-transformers (pip install sentence-transformers); or use 'lsa'"
         ) from None
-    try:
-        encoder = SentenceTransformer(model, device="cpu", local_files_only=True)
     except (OSError, ValueError) as error:
         raise ParameterError(
             f"model {model!r} is not on this disk, and nothing is downloaded unasked; download it once "
@@ -249,8 +245,7 @@ def missing(vectors: np.ndarray) -> np.ndarray:
 def centre_by(vectors: np.ndarray, groups: Sequence[object]) -> np.ndarray:
     """Subtract from each song the mean of its group, such as its language.
 
-    What is left no longer tells the groups apart by where they lie, so that songs of two languages can be compared by
-    what else their words share.
+    What is left no longer tells the groups apart by where they lie: songs of two languages can be compared by the rest.
 
     Parameters
     ----------
@@ -262,8 +257,7 @@ def centre_by(vectors: np.ndarray, groups: Sequence[object]) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n, d)
-        Each group's songs with lyrics have mean 0; songs without lyrics stay NaN. Rows no longer have length 1. The
-        only song of a group comes to lie at zero.
+        Each group's songs with lyrics have mean 0; songs without lyrics stay NaN. Rows no longer have length 1.
 
     Raises
     ------

@@ -13,16 +13,7 @@ from vae_lib import store
 from vae_lib.checks import ParameterError, count
 from vae_lib.features.audio import SAMPLE_RATE, AudioError, check_file, load_audio
 from vae_lib.features.columns import COLUMNS, PITCH_CLASSES, SUMMARY_MELS
-from vae_lib.features.frames import (
-    HOP_LENGTH,
-    N_FFT,
-    N_MELS,
-    N_MFCC,
-    PAD_MODES,
-    SAMPLE_RATES,
-    Frames,
-    frame_features,
-)
+from vae_lib.features.frames import HOP_LENGTH, N_FFT, N_MELS, N_MFCC, PAD_MODES, SAMPLE_RATES, Frames, frame_features
 
 VERSION = 1  # goes up when a value changes by more than rounding, so that a stored table can be told from a new one
 
@@ -80,10 +71,8 @@ def summarise(frames: Frames) -> pd.Series:
     table = np.array(list(series.values()), dtype=float)
     values = dict(zip((f"{name}_mean" for name in series), table.mean(axis=1), strict=True))
     values |= zip((f"{name}_var" for name in series), table.var(axis=1), strict=True)
-    values["chroma_stft_mean"], values["chroma_stft_var"] = (
-        statistic(frames.chroma, dtype=float) for statistic in (np.mean, np.var)
-    )
-    values["tempo"] = frames.tempo
+    chroma = frames.chroma.astype(float)
+    values |= {"chroma_stft_mean": chroma.mean(), "chroma_stft_var": chroma.var(), "tempo": frames.tempo}
     return pd.Series([values[column] for column in COLUMNS], index=list(COLUMNS), dtype=float)
 
 

@@ -1,0 +1,154 @@
+"""Pages in a browser, opened from disk without a network: by mouse, by key, on a phone, in the dark, on paper."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = re.findall(r"(?:file|root): *book/(\S+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+QUICK = {"index", "easy", "methods", "parameters", "own_clusters"}  # one of each kind; all of them in `make test-all`
+
+every_page = pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in PAGES]
+)
+
+
+@pytest.fixture(scope="module")
+def one_tab(browser):
+    """A tab that several tests look through one after another."""
+    context = browser.new_context(reduced_motion="reduce", viewport={"width": 1280, "height": 800})
+    context.set_offline(True)
+    yield context.new_page()
+    context.close()
+
+
+def violations(tab, **options):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    found = axe.run(tab, options={"resultTypes": ["violations"], **options}).response["violations"]
+    return [
+        f"{each['id']} ({each['impact']}): {node['html'][:200]} {node['failureSummary'][:300]}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"][:3]
+    ]
+
+
+@every_page
+def test_a_page_opens_without_an_error_and_fits_its_window(name, html, tab):
+    tab.set_viewport_size({"width": 1280, "height": 800})
+    tab.goto((html / f"book/{name}.html").as_uri())
+    tab.wait_for_load_state("networkidle")
+    tab.evaluate("document.querySelectorAll('img').forEach(image => image.loading = 'eager')")
+    tab.wait_for_function("[...document.images].every(image => image.complete)")
+    assert tab.evaluate("[...document.images].filter(image => !image.naturalWidth).map(image => image.src)") == []
+    assert tab.locator("article h1").count() == 1
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 1280
+    # On a phone, with all marks open; wide tables scroll, by key too.
+    tab.set_viewport_size({"width": 390, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    tab.evaluate("document.querySelectorAll('details.trace').forEach(mark => mark.open = true)")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    unreachable = """[...document.querySelectorAll('.pst-scrollable-table-container')].filter(
+        box => box.scrollWidth > box.clientWidth && box.checkVisibility() && box.tabIndex != 0).length"""
+    tab.wait_for_function(f"{unreachable} == 0", timeout=5000)
+    assert tab.wrong == []
+
+
+@every_page
+def test_a_page_has_no_serious_barrier_in_light_and_dark(name, html, one_tab):
+    one_tab.emulate_media(color_scheme="light")
+    one_tab.goto((html / f"book/{name}.html").as_uri())
+    one_tab.evaluate("[...document.querySelectorAll('details.trace')].slice(0, 3).forEach(mark => mark.open = true)")
+    # Thousands of coloured words of code would take a minute; the colours are checked below, on one page.
+    one_tab.evaluate("document.querySelectorAll('pre').forEach(code => code.textContent = code.textContent)")
+    assert violations(one_tab) == []
+    one_tab.emulate_media(color_scheme="dark")
+    one_tab.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+    assert one_tab.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    assert violations(one_tab, runOnly=["color-contrast"]) == []
+
+
+@pytest.mark.slow
+def test_code_can_be_read_in_light_and_dark(html, one_tab):
+    for theme in ("light", "dark"):
+        one_tab.emulate_media(color_scheme=theme)
+        one_tab.goto((html / "book/methods.html").as_uri())
+        one_tab.evaluate("document.querySelectorAll('details').forEach(folded => folded.open = true)")
+        assert violations(one_tab, runOnly=["color-contrast"]) == []
+
+
+def test_the_front_leads_to_the_first_page(html, tab):
+    tab.goto((html / "index.html").as_uri())
+    tab.wait_for_url("**/book/index.html")
+    assert tab.wrong == []
+
+
+def test_code_is_folded_and_opens_on_demand(html, tab):
+    tab.goto((html / "book/easy.html").as_uri())
+    folded = tab.locator("details.hide").first
+    assert not folded.locator("pre").first.is_visible()
+    folded.locator("summary").click()
+    assert folded.locator("pre").first.is_visible()
+
+
+def test_a_mark_opens_by_keyboard_and_leads_to_its_cell_unfolded(html, tab):
+    tab.goto((html / "book/easy.html").as_uri())
+    mark = tab.locator("details.trace", has_text="download").first
+    mark.locator("summary").focus()
+    tab.keyboard.press("Enter")
+    assert mark.locator("dl").is_visible()
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", "focus cannot be seen"
+    tab.keyboard.press("Enter")
+    place = tab.evaluate("location.hash")
+    assert place.startswith("#cell-easy-")
+    tab.locator(f"{place} .cell_input pre").wait_for(state="visible")
+    tab.wait_for_function("place => document.querySelector(place).getBoundingClientRect().top < innerHeight", arg=place)
+    assert tab.wrong == []
+
+
+def test_a_link_from_another_page_unfolds_the_cell_too(html, tab):
+    tab.goto((html / "book/index.html").as_uri())
+    tab.locator("a:has(.pasted-text)").first.click()
+    tab.wait_for_url("**/results.html#cell-results-*")
+    tab.locator(":target .cell_input pre").wait_for(state="visible")
+
+
+def test_marks_work_without_scripts(html, browser):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    tab.goto((html / "book/methods.html").as_uri())
+    mark = tab.locator("details.trace").first
+    mark.locator("summary").click()
+    assert mark.locator("dl").is_visible()
+    mark.locator("a").first.click()
+    assert "#cell-methods-" in tab.url
+    assert tab.locator(":target .cell_input pre").is_visible()
+    context.close()
+
+
+def test_formulas_are_typeset(html, tab):
+    tab.goto((html / "book/methods.html").as_uri())
+    tab.wait_for_selector("mjx-container")
+    tab.wait_for_load_state("networkidle")
+    assert tab.locator("mjx-merror").count() == 0
+    assert tab.wrong == []
+
+
+@pytest.mark.parametrize(("term", "found"), [("DBSCAN", "glossary"), ("traversal", "hard"), ("consensus", "ensembles")])
+def test_search_returns_the_right_page(term, found, html, tab):
+    tab.goto((html / "search.html").as_uri() + f"?q={term}")
+    tab.wait_for_selector("#search-results li")
+    hits = [link.get_attribute("href") for link in tab.locator("#search-results li a").all()]
+    assert any(f"{found}.html" in hit for hit in hits[:3]), hits
+    assert tab.wrong == []
+
+
+def test_print_leaves_out_marks_and_navigation(html, one_tab):
+    one_tab.goto((html / "book/easy.html").as_uri())
+    one_tab.emulate_media(media="print", color_scheme="light")
+    for selector in ("details.trace", ".bd-sidebar-primary", "div.cell > details.hide"):
+        assert not one_tab.locator(selector).first.is_visible(), selector
+    assert one_tab.locator("article figure img").first.is_visible()
+    one_tab.emulate_media(media="screen")
