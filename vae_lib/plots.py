@@ -415,25 +415,6 @@ def sweep(by_value: Mapping[float, Score], ax: Axes, *, xlabel: str, title: str,
     return ax
 
 
-def rate_distortion(by_beta: Mapping[float, pd.DataFrame], ax: Axes) -> Axes:
-    """Draw what a model pays against what it loses: a dot per seed, a line through the means over seeds.
-
-    Parameters
-    ----------
-    by_beta : mapping of float to DataFrame
-        Columns `kl` (the rate) and `reconstruction` (the distortion), a row per seed, as from ``train.diagnose``.
-    ax : Axes
-    """
-    means = pd.DataFrame({beta: table[["kl", "reconstruction"]].mean() for beta, table in by_beta.items()}).T
-    for table in by_beta.values():
-        ax.plot(table["kl"], table["reconstruction"], "o", color=palette(1)[0], alpha=0.4, markersize=3.5)
-    ax.plot(means["kl"], means["reconstruction"], "-", color=palette(1)[0], zorder=1)
-    for beta, (rate, distortion) in means.iterrows():
-        ax.annotate(f"β = {beta:g}", (rate, distortion), xytext=(7, 7), textcoords="offset points", fontsize="small")
-    ax.set(xlabel="rate: KL divergence (nats)", ylabel="distortion: reconstruction (nats)")
-    return ax
-
-
 def importance(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
     """Draw how much of what is known of each factor comes from each latent, from 0 to 1.
 

@@ -32,7 +32,7 @@ Arrays = np.ndarray | Mapping[str, np.ndarray]
 STREAMS = ("init", "batches", "noise", "held_out", "validation", "bound")
 """What is random; each has a stream of its own, so that changing one leaves the others as they were."""
 
-CACHE = Path(__file__).resolve().parents[1] / "_build" / "cache" / "fits"
+CACHE = store.ROOT / "_build" / "cache" / "fits"
 """Where `fit_seeds` keeps what it has trained."""
 
 LOCK = threading.RLock()

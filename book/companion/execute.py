@@ -153,7 +153,11 @@ def _reason(newer: list[str]) -> str:
 
 
 def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bool) -> None:
-    """Execute the document in place, in the folder of the notebook, and write down what it read."""
+    """Execute the document in place, in the folder of the notebook, and write down what it read.
+
+    papermill does it, with an engine of our own: one whose client ends with all that it started.
+    """
+    import papermill
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
@@ -181,6 +185,15 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
             if self.stopped:  # while the kernel was starting
                 self.stop()
 
+    class Engine(papermill.engines.Engine):
+        """Hands the notebook to the client."""
+
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: object, kernel_name: str, **options: object) -> None:
+            client.nb = nb_man.nb
+            client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
+
+    papermill.engines.papermill_engines.register("companion", Engine)
     kernels: set[int | None] = set()
     with Progress(notebook.stem, cells=len(document.cells), reason=reason) as progress:
         client = Client(
@@ -194,7 +207,9 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
         client.on_cell_start = client.reached
         where = f"of {notebook}"
         try:
-            client.execute(env=os.environ | {NOTEBOOK: notebook.stem, watch.BUILD: str(build)})
+            papermill.execute_notebook(
+                document, None, engine_name="companion", kernel_name="python3", progress_bar=False
+            )
         except CellExecutionError as error:
             lines = re.sub(r"\x1b\[[0-9;]*m", "", error.traceback).splitlines()[-4:]  # without terminal colours
             told = "\n".join(f"    {line}" for line in lines or [f"{error.ename}: {error.evalue}"])
@@ -206,9 +221,16 @@ def _run(document: dict, notebook: Path, build: Path, *, reason: str, vector: bo
         finally:
             for kernel in kernels:
                 watch.end_group(kernel)
+            _take_executed(document, client.nb)
     trace = build / "deps" / f"{notebook.stem}.json"
     write_dependencies(build, notebook.stem, json.loads(trace.read_text(encoding="utf-8")))
     trace.unlink()
+
+
+def _take_executed(document: dict, executed: dict) -> None:
+    """Take outputs over, and metadata of the kernel, without what papermill notes of times and paths."""
+    _take_outputs(document, executed)
+    document.metadata = {name: value for name, value in executed.metadata.items() if name != "papermill"}
 
 
 def _strip(document: dict, name: str) -> None:

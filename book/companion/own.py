@@ -95,7 +95,8 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
     about = features.PARAMETERS | {"versions": _versions("librosa", "numpy", "scipy", "soundfile", "soxr")}
     rows = table.index.get_indexer(used)
     music = music.with_features(table.loc[used], log_mel[rows], version=features.VERSION, parameters=about)
-    music = _with_lyrics(replace(music, tracks=music.tracks.assign(seconds=_lengths(paths, music.tracks.index))))
+    tracks = music.tracks.rename(columns={"seconds": "seconds in the list"})  # ours are those of the file
+    music = _with_lyrics(replace(music, tracks=tracks.assign(seconds=_lengths(paths, tracks.index))))
     with store.replacing(build / SKIPPED) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         # A file as the reader knows it: relative to the folder, or to that of the manifest.
         places = {lost: os.path.relpath(paths[lost], source if source.is_dir() else source.parent) for lost in reasons}
@@ -244,6 +245,66 @@ def titles(tracks: pd.DataFrame) -> pd.Series:
     return (title + artist).map(html.escape)
 
 
+def heading(label: str) -> str:
+    """Name of a label over a column, escaped; none of ours begins like it, so that it takes the place of none.
+
+    Examples
+    --------
+    >>> from companion import own
+    >>> own.heading("cluster"), own.heading("R&B?")
+    ('your cluster', 'your R&amp;B?')
+    """
+    return html.escape(f"your {label}")
+
+
+def facts(music: Corpus, lost: pd.DataFrame) -> pd.DataFrame:
+    """Say what came in: a line per fact, escaped for HTML.
+
+    Parameters
+    ----------
+    music : Corpus
+        As from `gather`.
+    lost : DataFrame
+        As from `skipped`.
+    """
+    seconds = music.tracks["seconds"].astype(float)
+    words = 0 if music.lyrics is None else int(np.isfinite(music.lyrics).all(axis=1).sum())
+    told = {
+        "source": html.escape(music.source),
+        "tracks": str(len(music)),
+        "files skipped": str(len(lost)),
+        "seconds per track": " to ".join(dict.fromkeys(f"{end:.0f}" for end in (seconds.min(), seconds.max()))),
+        "minutes in all": f"{seconds.sum() / 60:.0f}",
+    }
+    told |= {
+        f"with {fact}": str(music.tracks[fact].notna().sum()) for fact in ("title", "artist") if fact in music.tracks
+    }
+    return pd.DataFrame({html.escape(music.name): told | {"with words": str(words)}})
+
+
+def labels(music: Corpus) -> pd.DataFrame:
+    """List the labels of a corpus with their groups, a line each, escaped for HTML."""
+    compared, lines = comparable(music), {}
+    for label in music.labels:
+        sizes = music.tracks[label].value_counts()
+        sizes = sizes[sizes > 0]
+        ends = {"largest": 0, "smallest": -1}
+        lines[heading(label)] = {
+            "groups": str(len(sizes)),
+            **{end: f"{html.escape(str(sizes.index[at]))} ({sizes.iloc[at]})" for end, at in ends.items()},
+            "compared with the clusters": "yes" if label in compared else "no",
+        }
+    return pd.DataFrame(lines).T
+
+
+def _draws(text: str) -> bool:
+    """Whether a figure can show a text: its font has the signs, and it is short and no formula."""
+    from matplotlib import font_manager, ft2font
+
+    known = ft2font.FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap()
+    return all(ord(sign) in known for sign in text) and "$" not in text and not text.startswith("_") and len(text) <= 24
+
+
 def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
     """Labels that a figure can show: what its font cannot draw, or would take for a formula, gets a number instead.
 
@@ -267,16 +328,41 @@ def drawable(labels: pd.Series) -> tuple[pd.Series, dict[str, str]]:
     >>> shown.tolist(), key
     (['folk', 'genre 2'], {'genre 2': 'বাউল'})
     """
-    from matplotlib import font_manager, ft2font
-
-    known = ft2font.FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap()
     groups = sorted(set(labels.astype(str)))
-    shown = {}
+    shown = {group: group for group in groups if _draws(group)}
     for number, group in enumerate(groups, start=1):
-        plain = all(ord(sign) in known for sign in group) and "$" not in group and not group.startswith("_")
-        shown[group] = group if plain and len(group) <= 24 else f"{labels.name} {number}"
+        short = f"{labels.name} {number}"
+        while group not in shown and short in groups:  # another group may be called that
+            short += "*"
+        shown.setdefault(group, short)
     key = {short: group for group, short in shown.items() if short != group}
     return labels.astype(str).map(shown).astype("category"), key
+
+
+def on_figures(tracks: pd.DataFrame, targets: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Labels under names, and with groups, that figures can show.
+
+    Parameters
+    ----------
+    tracks : DataFrame
+        As in `Corpus`.
+    targets : list of str
+        Which labels.
+
+    Returns
+    -------
+    shown : DataFrame
+        A column per label, in their order, named as in `heading` but not escaped.
+    key : DataFrame
+        What stands for what, a line for each name or group that was replaced, escaped for HTML.
+    """
+    shown, key = {}, {}
+    for number, target in enumerate(targets, start=1):
+        name = f"your {target}" if _draws(f"your {target}") else f"label no. {number}"
+        shown[name], replaced = drawable(tracks[target].rename(name))
+        key |= replaced | ({} if name.startswith("your ") else {name: target})
+    lines = {html.escape(short): html.escape(full) for short, full in key.items()}
+    return pd.DataFrame(shown, index=tracks.index), pd.DataFrame({"stands for": lines})
 
 
 def extremes(music: Corpus) -> pd.DataFrame:
@@ -377,6 +463,60 @@ def typical(points: np.ndarray, clusters: np.ndarray, *, top: int = 5) -> dict[i
         distance = np.linalg.norm(points[rows] - points[rows].mean(axis=0), axis=1)
         nearest[int(found)] = rows[np.argsort(distance, kind="stable")[:top]]
     return nearest
+
+
+def number_of_clusters(asked: int, genres: int, stable: int) -> tuple[int, str]:
+    """Choose the number of clusters, and say why: the one asked for, else that of the genres, else the most stable.
+
+    Examples
+    --------
+    >>> from companion import own
+    >>> own.number_of_clusters(0, 4, 7)
+    (4, 'as many as genres, though no track tells its own')
+    """
+    if asked:
+        return asked, "as many as were asked for"
+    if genres:
+        return genres, "as many as genres, though no track tells its own"
+    return stable, "the number furthest above the dashed line"
+
+
+def clusters(
+    music: Corpus, points: np.ndarray, joined: np.ndarray, clusterings: np.ndarray, *, targets: list[str]
+) -> pd.DataFrame:
+    """Describe clusters: a line each, escaped for HTML.
+
+    Parameters
+    ----------
+    music : Corpus
+        With the features of `features.COLUMNS`.
+    points : array, shape (n, d)
+        Where typical tracks are looked for.
+    joined : array of int, shape (n,)
+        The clusters, at least two.
+    clusterings : array of int, shape (seeds, n)
+        Those that they join.
+    targets : list of str
+        Labels of which the three largest groups are told.
+    """
+    from vae_lib import cluster
+
+    share, names = cluster.co_association(clusterings), titles(music.tracks)
+    nearest, sounds, lines = typical(points, joined), differences(music.features, joined), {}
+    for number, rows in nearest.items():
+        inside = np.flatnonzero(joined == number)
+        pairs = share[np.ix_(inside, inside)][np.triu_indices(len(inside), 1)]
+        lines[f"cluster {number}"] = {
+            "tracks": str(len(inside)),
+            "together": f"{pairs.mean():.0%}" if len(pairs) else "–",
+            "typical tracks": "\n".join(names.iloc[row] for row in rows),
+            "sounds": sounds[number],
+        }
+        for target in targets:
+            sizes = music.tracks[target].iloc[inside].value_counts().head(3)
+            told = [f"{html.escape(str(group))} {size}" for group, size in sizes.items() if size]
+            lines[f"cluster {number}"][heading(target)] = "\n".join(told)
+    return pd.DataFrame(lines).T
 
 
 # Synthetic songs as files

@@ -45,33 +45,10 @@ MEASURES = (
 """Everything that a row can measure, in the order in which tables show it."""
 
 COLUMNS = (
-    "notebook",
-    "corpus",
-    "n",
-    "features",
-    "model",
-    "params",
-    "clusterer",
-    "k",
-    "noise",
-    "coverage",
-    "target",
-    "subset",
-    "metric",
-    "space",
-    "mean",
-    "sd",
-    "ci_low",
-    "ci_high",
-    "tracks_low",
-    "tracks_high",
-    "chance",
-    "p_value",
-    "seeds",
-    "seconds",
-    "values",
-    "reason",
-)
+    "notebook", "corpus", "n", "features", "model", "params", "clusterer", "k", "noise", "coverage", "target", "subset",
+    "metric", "space", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seeds",
+    "seconds", "values", "reason",
+)  # fmt: skip
 """The columns of a result row, what was scored as far as `space` and then what came out.
 
 `ci_low` to `ci_high` is over training seeds, `tracks_low` to `tracks_high` over draws of tracks; `values` holds one
@@ -288,10 +265,7 @@ def results_path(notebook: str, *, profile: str) -> Path:
 def read(path: Path | str) -> tuple[pd.DataFrame, dict[str, object]]:
     """Read a result file: its rows (columns as in `COLUMNS`, missing values NaN) and its provenance.
 
-    Raises
-    ------
-    ParameterError
-        If the file is missing, is not a result file or lacks columns; the message names it.
+    A file that is missing, is no result file or lacks columns is an error that names it.
     """
     path = Path(path)
     try:
@@ -312,7 +286,7 @@ def read(path: Path | str) -> tuple[pd.DataFrame, dict[str, object]]:
 def collect(
     profile: str | None = None, *, notebooks: Sequence[str] | None = None, source: Path | str | None = None
 ) -> tuple[pd.DataFrame, dict[str, dict[str, object]]]:
-    """Read the result files of a build, or of a folder that holds a copy of them.
+    """Read the result files of the build `profile`, or of a folder `source` that holds a copy of them.
 
     Parameters
     ----------
@@ -322,7 +296,7 @@ def collect(
         Whose files to read, in this order; all that are there by default. A notebook that writes results itself names
         those it needs, or it would read its own of the time before.
     source : path, optional
-        Folder to read instead, such as ``paper/results``.
+        Such as ``paper/results``.
 
     Returns
     -------
@@ -333,8 +307,7 @@ def collect(
     Raises
     ------
     ParameterError
-        If not exactly one of `profile` and `source` is given, the folder has no result files, or some that were asked
-        for are missing or broken; the message names them.
+        If the folder has no result files, or some that were asked for are missing or broken; the message names them.
     """
     if (profile is None) == (source is None):
         raise ParameterError(f"give either profile or source, got profile={profile!r} and source={source!r}")
@@ -640,15 +613,7 @@ def title(metric: str) -> str:
 
 
 def overview(corpora: Iterable[Corpus]) -> pd.DataFrame:
-    """Tell what each corpus holds: one column per corpus, one line per kind of thing; a dash where it has none.
-
-    Examples
-    --------
-    >>> from companion import report
-    >>> from vae_lib import corpus
-    >>> report.overview([corpus.load("gtzan-mini")]).loc[["tracks", "genres", "known artists"], "gtzan-mini"].to_dict()
-    {'tracks': '100', 'genres': '10', 'known artists': '41'}
-    """
+    """Tell what each corpus holds: one column per corpus, one line per kind of thing; a dash where it has none."""
     facts = {}
     for corpus in corpora:
         tracks, labels = corpus.tracks, corpus.labels
@@ -731,7 +696,8 @@ def provenance_table(path: Path | str) -> Styler:
         "machine": f"{provenance['machine']}, Python {provenance['python']}, {provenance['threads']} thread(s)",
         "duration": f"{provenance['seconds']:.0f} s",
     }
-    frame = pd.DataFrame({provenance["notebook"]: facts.values()}, index=list(facts))
+    # Corpora have the names that readers give to their files.
+    frame = pd.DataFrame({provenance["notebook"]: map(html.escape, facts.values())}, index=list(facts))
     return styled(frame, caption="What the rows of this page were computed from.")
 
 

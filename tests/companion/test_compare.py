@@ -230,21 +230,23 @@ def test_a_run_that_has_nothing_to_stand_beside_says_so(results):
 
 @pytest.mark.slow
 def test_a_notebook_that_is_run_by_hand_from_its_own_folder_ends_with_its_scores_beside_the_stored_ones(tmp_path):
-    shutil.copytree(ROOT / "book/companion", tmp_path / "book/companion", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(ROOT / "paper/results", tmp_path / "paper/results")
+    for name in ("vae_lib", "book/companion", "paper/results"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     code = [
         "profile: str = 'scratch'\nk: int = 4",
         "import companion\nfrom companion import report\nrun = companion.Run(globals())\n"
         "rows = report.collect(source=report.PAPER, notebooks=['easy'])[0]\n"
-        "of = {name: {'hash': '0' * 64, 'source': ''} for name in rows['corpus']}\n"
-        "run._corpora = of\nrun.add(rows)\nrun.write()\nrun.beside()",
+        "class evaluation:\n    pass\n"
+        "evaluation.rows = rows\n"
+        "evaluation.corpora = {name: {'hash': '0' * 64, 'source': ''} for name in rows['corpus']}\n"
+        "run.add(evaluation)\nrun.write()\nrun.beside()",
     ]
     document = new_notebook(cells=[new_code_cell(source) for source in code])
     client = nbclient.NotebookClient(
         document, kernel_name="python3", resources={"metadata": {"path": tmp_path / "book"}}
     )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    by_hand = {"PATH": path, "PYTHONPATH": f"{tmp_path / 'book'}:{ROOT}", "JPY_SESSION_NAME": "book/easy.ipynb"}
+    by_hand = {"PATH": path, "PYTHONPATH": f"{tmp_path / 'book'}:{tmp_path}", "JPY_SESSION_NAME": "book/easy.ipynb"}
     ran = client.execute(env=os.environ | by_hand | {"JUPYTER_PREFER_ENV_PATH": "1"})
     assert (tmp_path / "_build/scratch/results/easy.json").is_file()
     shown = ran.cells[-1].outputs[0]["data"]["text/html"]

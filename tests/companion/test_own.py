@@ -118,14 +118,14 @@ def test_only_what_changed_is_done_again(tmp_path):
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
-    rows = [[tone(tmp_path / f"{number}.wav", number, seconds=3).name] for number in range(80)]
+    rows = [[tone(tmp_path / f"{number}.wav", number, seconds=3).name] for number in range(40)]
     path = manifest(tmp_path / "songs.csv", rows, header=["audio"])
     build = ROOT / "_build" / front.build_name(path, profile="smoke")
     command = [sys.executable, "-m", "companion", "derive", "smoke"]
     options = {"cwd": ROOT, "env": os.environ | {"MANIFEST": str(path)}, "text": True}
     try:
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options) as run:
-            while run.poll() is None and len(kept := [*(build / "features").rglob("*.*")]) < 5:
+            while run.poll() is None and len(kept := [*(build / "features").glob("[!.]*.npz")]) < 5:
                 time.sleep(0.05)
             run.send_signal(signal.SIGINT)
             _, said = run.communicate(timeout=60)
@@ -138,7 +138,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
         assert again.returncode == 0, again.stderr
         assert again.stdout.strip() == build.name
         assert times == {each: each.stat().st_mtime_ns for each in times}, "nothing is computed twice"
-        assert len(corpus.read(build / "corpus")) == 80
+        assert len(corpus.read(build / "corpus")) == 40
     finally:
         shutil.rmtree(build, ignore_errors=True)
 
@@ -179,6 +179,33 @@ def test_labels_that_a_figure_cannot_draw_get_a_number():
     assert sorted(key.values()) == sorted({"লোকগীতি", "R$B$", "_x"})
     assert all(re.fullmatch(r"genre \d", short) for short in key)
     assert shown.nunique() == 4
+
+
+def test_no_name_or_group_on_a_figure_stands_for_two_things():
+    tracks = pd.DataFrame({"cluster": ["your cluster 2", "ক"], "গান": ["a", "b"], "2": ["$", "_"]})
+    shown, key = own.on_figures(tracks, ["cluster", "গান", "2"])
+    assert list(shown) == ["your cluster", "label no. 2", "your 2"]
+    assert shown["your cluster"].nunique() == 2
+    told = key["stands for"].to_dict()
+    assert told == {"your cluster 2*": "ক", "label no. 2": "গান", "your 2 1": "$", "your 2 2": "_"}
+
+
+def test_labels_called_like_our_columns_take_the_place_of_none(tmp_path):
+    ours = ["cluster", "tracks", "none", "seconds", "<b>"]
+    rows = [[tone(tmp_path / f"{number}.wav", number).name, *["<i>", "x"] * 2, "y"] for number in range(4)]
+    music = gathered(manifest(tmp_path / "s.csv", rows, header=["audio", *ours]), tmp_path)
+    assert music.labels == ["cluster", "tracks", "none", "seconds in the list", "<b>"]
+    assert music.tracks["seconds"].astype(float).between(1, 2).all()
+    assert own.facts(music, pd.DataFrame()).loc["seconds per track"].item() in ("1", "2")
+    listed = own.labels(music)
+    assert listed.loc["your &lt;b&gt;", "groups"] == "1"
+    assert listed.loc["your cluster", "largest"] == "&lt;i&gt; (4)"
+    joined = np.array([1, 1, 2, 2])
+    table = own.clusters(music, music.features, joined, joined[None], targets=music.labels)
+    assert table["tracks"].tolist() == ["2", "2"]
+    assert table["together"].tolist() == ["100%", "100%"]
+    assert table["your tracks"].tolist() == ["x 2", "x 2"]
+    assert not any("<" in text for text in [*table.columns, *table.to_numpy().flat])
 
 
 def test_clusters_are_told_apart_by_what_one_hears():

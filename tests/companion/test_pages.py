@@ -1,6 +1,8 @@
 """Marks and downloads of staged pages: what a reader is told of a number must be what it was computed from."""
 
 import csv
+import doctest
+import importlib
 import json
 from base64 import b64encode
 
@@ -8,7 +10,6 @@ import nbformat
 import pytest
 
 from companion import pages
-from companion.__main__ import main
 from vae_lib.checks import ParameterError
 
 TABLE = """<style>#T th {color: red}</style><table id="T"><caption>Scores &lt;all&gt;</caption>
@@ -191,13 +192,19 @@ def test_prose_that_shows_what_is_not_there_is_an_error(text, message, build, tm
         staged(build, prose=[tmp_path / "index.md"])
 
 
-def test_what_is_missing_or_broken_is_named(build, capsys):
-    arguments = ["stage", str(build), "book/easy.ipynb", "book/hard.ipynb", "--into", str(build.parent / "stage")]
-    assert main(arguments) == 2
-    assert "executed/hard.ipynb" in capsys.readouterr().err
+def test_what_is_missing_or_broken_is_named(build):
+    with pytest.raises(ParameterError, match=r"executed/hard\.ipynb.*execute its notebook first"):
+        staged(build, notebooks=["easy", "hard"])
     (build / "results/easy.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ParameterError, match=r"easy\.json is not a result file"):
         staged(build)
+
+
+@pytest.mark.parametrize("name", ["pages", "parameters", "reference", "text"])  # those of no page of the reference
+def test_examples_run(name):
+    result = doctest.testmod(importlib.import_module(f"companion.{name}"))
+    assert result.attempted
+    assert not result.failed
 
 
 def test_trimming_leaves_what_pages_load(tmp_path):

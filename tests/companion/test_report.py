@@ -238,6 +238,8 @@ def test_the_provenance_table_tells_where_a_number_comes_from(results, small_cor
     text = " ".join(report.provenance_table(results("scratch", row(0.1), epochs=3).path).data.iloc[:, 0])
     for told in (small_corpus.hash[:12], "epochs = 3", f"pandas {pd.__version__}"):
         assert told in text
+    run = results("scratch", row(0.1, corpus="<b>mine"), music=replace(small_corpus, name="<b>mine"))
+    assert "<b>" not in report.provenance_table(run.path).to_html()
 
 
 def test_a_page_names_what_it_makes_of_the_article():

@@ -141,12 +141,6 @@ def test_a_sweep_shows_the_range_over_seeds_and_chance(ax):
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "4"]
 
 
-def test_rate_distortion_names_every_beta_at_its_mean(ax):
-    table = pd.DataFrame({"kl": [1.0, 3.0], "reconstruction": [20.0, 40.0]})
-    plots.rate_distortion({1.0: table, 4.0: table / 2}, ax)
-    assert {text.get_text(): text.xy for text in ax.texts} == {"β = 1": (2.0, 30.0), "β = 4": (1.0, 15.0)}
-
-
 def test_importance_writes_the_shares_that_matter(ax):
     table = pd.DataFrame({"tempo": [0.9, 0.1], "key": [0.0, 1.0]}, index=["latent 1", "latent 2"])
     plots.importance(table, ax, title="seed 0")
