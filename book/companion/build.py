@@ -149,7 +149,8 @@ def _sphinx(stage: Path, rendered: Path, *, log: Path) -> None:
     with log.open("w", encoding="utf-8") as file:
         code = subprocess.call([*map(str, command), "--keep-going"], stdout=file, stderr=subprocess.STDOUT)
     if code:
-        lines = log.read_text(encoding="utf-8", errors="replace").replace(f"{stage.resolve()}/", "").splitlines()
+        text = log.read_text(encoding="utf-8", errors="replace").replace(f"{stage.resolve()}/", "")
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", text).splitlines()  # without terminal colours
         first, *more = [line for line in lines if TROUBLE.search(line)] or lines[-12:] or [f"jupyter-book: {code}"]
         todo = f"mend it and say make book again; the last book is as it was, and all that was said is in {log}"
         raise RenderError("\n    ".join([first, *more, todo]))

@@ -194,6 +194,7 @@ def test_jobs_are_as_many_as_cores_unless_the_user_says_otherwise(built, jobs, e
     assert f"jobs side by side: {expected} " in make(built, "help", *jobs.split()).stdout
 
 
+@pytest.mark.slow
 def test_two_makes_at_once_end_well_or_say_why_not(project):
     shutil.rmtree(project / "_build")
     both = [make(project, "book", wait=False) for _ in range(2)]
