@@ -141,7 +141,7 @@ embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=fold
 	@set -f; $(BIN)/python data/rebuild.py $$CORPUS
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
-CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) --nbval --build _build/smoke
+CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) tests --nbval --build=_build/smoke
 
 smoke: $(READY)  ## build the small book that the tests read, 3 min
 	@$(MAKE) --no-print-directory book PROFILE=smoke NAME=

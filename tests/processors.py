@@ -111,7 +111,7 @@ def main(names: list[str]) -> int:
         tell(folder)
         pytest = (sys.executable, "-m", "pytest", "-q", "-n", os.cpu_count() or 1, "--dist", "loadfile")
         tests = ("tests/science", "tests/book/test_references.py", "tests/nbval")
-        done = call(*pytest, "-m", "not slow and not music", "--nbval", "--build", folder, *tests, **changes)
+        done = call(*pytest, "-m", "not slow and not music", "--nbval", f"--build={folder}", *tests, **changes)
         print(
             "  " + "\n  ".join(re.findall(r"^(?:FAILED|ERROR) .*|^.* in [\d.]+s.*$", done.stdout, flags=re.MULTILINE))
         )

@@ -68,7 +68,7 @@ class Evaluation:
 
     @property
     def corpora(self) -> dict[str, dict[str, str]]:
-        """What was scored, for the provenance: the content hash and the source of the corpus by its name."""
+        """Content hash and source of the corpus by its name, for the provenance."""
         return {self.corpus.name: {"hash": self.corpus.hash, "source": self.corpus.source}}
 
     def score(self, **where: object) -> Score:

@@ -14,8 +14,8 @@ import numpy as np
 
 from vae_lib.checks import ParameterError
 
-#: The folder of the project: what comes with it lies in ``data``, what is made in ``_build``.
 ROOT = Path(__file__).resolve().parents[1]
+"""Folder of the project. What comes with it lies in ``data``, what is made in ``_build``."""
 
 
 @contextmanager

@@ -113,7 +113,7 @@ class Corpus:
 
     @property
     def groups(self) -> dict[str, list[str]]:
-        """Columns of the features by what they measure: timbre, harmony, spectral, temporal, energy, or other.
+        """Columns of the features by what they measure (timbre, harmony, spectral, temporal, energy or other).
 
         Examples
         --------
@@ -129,7 +129,7 @@ class Corpus:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What was computed, in the precision in which it is stored: 16 bits for the images, 32 for all else."""
+        """What was computed, in the precision in which it is stored (16 bits for the images, 32 for all else)."""
         parts = {}
         if self.features is not None:
             parts |= {"features": self.features.to_numpy("<f4"), "columns": np.array([*self.features], dtype=str)}

@@ -9,7 +9,7 @@ from vae_lib import checks
 from vae_lib.checks import ParameterError
 
 NOISE = ("singletons", "cluster")
-"""What noise tracks may count as: each a cluster of its own, or all of them one cluster."""
+"""What noise tracks may count as, each a cluster of its own or all of them one cluster."""
 
 
 class UndefinedError(ParameterError):

@@ -31,9 +31,9 @@ class Inputs:
     tensors: dict[str, Tensor]
     """Of each modality, shape (n, ...); zeros where a track has none."""
     present: dict[str, Tensor] | None = None
-    """Shape (n,): 1 where a track has the modality, 0 where it is missing. None if nothing is missing."""
+    """1 where a track has the modality, 0 where it is missing, shape (n,) each. None if nothing is missing."""
     context: Tensor | None = None
-    """Shape (n, categories): the label that a conditional model is told, as indicator columns."""
+    """The label that a conditional model is told, as indicator columns, shape (n, categories)."""
 
     def __len__(self) -> int:
         """Number of tracks."""
