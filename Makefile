@@ -7,7 +7,7 @@ GIVEN := $(foreach name,$(NAMES),$(if $(filter command,$(origin $(name))),$(name
 $(foreach name,$(filter-out $(GIVEN),$(NAMES)),$(eval $(name) :=)$(eval unexport $(name)))
 PYTHON ?= python3
 $(foreach name,$(GIVEN) PYTHON $(foreach name,DATA_HOME GTZAN_URL,$(if $(value $(name)),$(name))),\
-  $(eval override export $(name) := $$(value $(name))))
+  $(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
 ifeq ($(PROFILE),)
 override PROFILE := book
