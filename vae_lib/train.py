@@ -59,9 +59,9 @@ class Fit:
     model: VAE = field(repr=False)
     """On the CPU, in evaluation mode."""
     history: pd.DataFrame = field(repr=False)
-    """One row per epoch with `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track, averaged over the
-    epoch's batches), and `validation_loss`, the loss of the held-out tracks with the full weight of the KL divergence,
-    the negative ELBO for β = 1; NaN if none are held out."""
+    """One row per epoch with `epoch` (from 1), `seed`, `loss`, `reconstruction` and `kl` (nats per track, averaged over
+    the epoch's batches), and `validation_loss`, the loss of the held-out tracks with the full weight of the KL
+    divergence, the negative ELBO for β = 1; NaN if none are held out."""
     latents: np.ndarray = field(repr=False)
     """Posterior means of the tracks it was trained on, the held-out ones among them, shape (n, latent)."""
     held_out: np.ndarray = field(repr=False)
