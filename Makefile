@@ -44,6 +44,8 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 BIN := .venv/bin
 READY := .venv/.ready
 COMPANION := $(BIN)/python -m companion
+# Options of a make within make: the environment is there.
+AGAIN := --no-print-directory -o $(READY)
 # A build is a folder. P, MANIFEST and FOLDER ask for one of their own, NAME, which holds its profile, and may hold a
 # table of contents and the notice that it is a variation: book/companion/build.py.
 BUILD := _build/$(or $(NAME),$(PROFILE))
@@ -77,13 +79,13 @@ $(READY): requirements.txt pyproject.toml
 
 ifneq ($(ASKED),)
 book render: $(READY)
-	@name=$$($(COMPANION) derive $(PROFILE)) && $(MAKE) --no-print-directory $@ NAME="$$name"
+	@name=$$($(COMPANION) derive $(PROFILE)) && $(MAKE) $(AGAIN) $@ NAME="$$name"
 else
 book: $(HTML)/index.html  ## execute what is stale and render the book, _build/html/index.html; 8 min the first time
 	@echo "$< is up to date"
 
 render: $(READY)  ## render the prose again without executing a notebook that has been executed before, 1 min
-	@$(MAKE) --no-print-directory book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
+	@$(MAKE) $(AGAIN) book $(patsubst %,-o %,$(wildcard $(EXECUTED)))
 endif
 
 # All profiles and notebooks are checked before the first kernel starts. A file of effective parameters is written only
@@ -124,10 +126,10 @@ $(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json pap
   paper/refs.bib $(wildcard data/evidence/published.csv book/companion/article.py book/companion/report.py) | $(READY)
 	@$(COMPANION) article
 
-# A make of its own, so that the profile is that of the article whatever PROFILE says.
+# Another make, so that the profile is that of the article whatever PROFILE says.
 paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results
 	@test -n "$$DATA_HOME" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
-	@$(MAKE) --no-print-directory book PROFILE=paper
+	@$(MAKE) $(AGAIN) book PROFILE=paper
 	@$(COMPANION) keep _build/paper --into paper/results
 
 # What it saves has no outputs: the sources stay as clean as they were.
@@ -144,7 +146,7 @@ PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) tests --nbval --build=_build/smoke
 
 smoke: $(READY)  ## build the small book that the tests read, 3 min
-	@$(MAKE) --no-print-directory book PROFILE=smoke NAME=
+	@$(MAKE) $(AGAIN) book PROFILE=smoke NAME=
 
 test: smoke  ## build the small book and check it and the library, 10 min
 	@$(CHECK) -m "not slow"
