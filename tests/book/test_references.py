@@ -31,7 +31,8 @@ def test_a_reference_has_the_cells_of_its_page_executed_with_the_values_of_the_s
     cells = goldens.code_cells(goldens.REFERENCES / source.name)
     assert [cell.source for cell in cells] == expected, "run `make references`"
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert sum(bool(cell.outputs) for cell in cells) > 0
+    compared = any(cell.outputs for cell in cells)
+    assert compared or source.stem == "scaling", "nothing is compared"  # whose outputs are times
     assert not any(output.output_type == "error" for cell in cells for output in cell.outputs)
 
 
