@@ -81,7 +81,7 @@ ifneq ($(ASKED),)
 book render: $(READY)
 	@name=$$($(COMPANION) derive $(PROFILE)) && $(MAKE) $(AGAIN) $@ NAME="$$name"
 else
-book: $(HTML)/index.html  ## execute what is stale and render the book, _build/html/index.html; 8 min the first time
+book: $(HTML)/index.html  ## execute what is stale and render the book, _build/html/index.html; 15 min the first time
 	@echo "$< is up to date"
 
 render: $(READY)  ## render the prose again without executing a notebook that has been executed before, 1 min
@@ -145,16 +145,16 @@ embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=fold
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) tests --nbval --build=_build/smoke
 
-smoke: $(READY)  ## build the small book that the tests read, 3 min
+smoke: $(READY)  ## build the small book that the tests read, 4 min
 	@$(MAKE) $(AGAIN) book PROFILE=smoke NAME=
 
-test: smoke  ## build the small book and check it and the library, 10 min
+test: smoke  ## build the small book and check it and the library, 12 min
 	@$(CHECK) -m "not slow"
 
-test-all: smoke  ## everything that CI checks, 25 min; whole books, every page in a browser, long calibrations
+test-all: smoke  ## all tests: whole books, every page in a browser, long calibrations too
 	@$(CHECK) --durations=25
 
-test-processors: smoke  ## compare numbers under the kernels of other processors, 30 min
+test-processors: smoke  ## compare numbers under the kernels of other processors
 	@$(BIN)/python tests/processors.py
 
 nbval: $(READY)  ## execute the quickest references again and compare, 1 min
