@@ -113,6 +113,7 @@ def tab(browser: "Browser") -> Iterator["Page"]:
     """A fresh tab without network; after the test, everything that went wrong in it."""
     context = browser.new_context()
     context.set_offline(True)
+    context.set_default_timeout(120_000)  # a large page beside another test on a busy machine
     page = context.new_page()
     page.wrong = []
     page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
