@@ -127,7 +127,7 @@ def test_what_stands_in_the_place_of_a_missing_modality_changes_nothing(recipe):
 
 
 def test_input_noise_is_on_what_is_heard_and_never_on_the_target():
-    batch, model = tracks("denoising_vae", batch=4000), build("denoising_vae", hidden=(), dropout=0.0)
+    batch, model = tracks("vae", batch=4000), build("vae", hidden=(), input_noise=0.5)
     heard, (head,) = [], [encoder.head for encoder in model.encoders.values()]
     head.register_forward_hook(lambda module, given, out: heard.append(given[0]))
     output = model(batch)

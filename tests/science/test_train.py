@@ -136,7 +136,7 @@ def test_a_decoder_of_learnt_variance_explains_columns_of_unlike_noise_better():
 # Repeatable, seed by seed
 
 
-@pytest.mark.parametrize("recipe", ["denoising_vae", "cond_multimodal_vae", "vade"])
+@pytest.mark.parametrize("recipe", ["vae", "cond_multimodal_vae", "vade"])
 def test_a_seed_repeats_bitwise_whatever_else_was_drawn_and_leaves_everything_as_it_was(recipe, x, both):
     arrays = both if RECIPES[recipe].modalities > 1 else x
     options = SMALL | {"epochs": 3, "condition": [*"ab"] * 25 if RECIPES[recipe].conditional else None}
@@ -175,7 +175,7 @@ def test_arrays_and_labels_in_another_form_give_the_same(both):
 
 def test_embeddings_are_posterior_means_of_scaled_arrays_in_the_order_of_the_rows(x):
     # The original project read its latents from a shuffled loader and scored them against labels in order.
-    fit = train.fit("denoising_vae", x, seed=0, epochs=3, **SMALL)
+    fit = train.fit("vae", x, seed=0, epochs=3, **SMALL)
     scaled = torch.from_numpy(((x - x.mean(0)) / x.std(0)).astype(np.float32))
     np.testing.assert_allclose(fit.latents, fit.model.encode(Inputs({"audio": scaled})).mean, atol=1e-6)
     many = np.random.default_rng(3).normal(size=(1100, 10)) * 2.0 + 7.0  # more than are embedded at a time

@@ -24,10 +24,21 @@ class Recipe(NamedTuple):
     modalities: int = 1  # at least
     image: bool = False  # among them
 
+PUBLISHED = {
+    "hidden": (256, 128, 64),
+    "latent_dim": 32,
+    "dropout": 0.2,
+    "normalisation": "none",
+    "decoder_variance": "unit",
+    "input_noise": 0.0,
+}
 
 RECIPES: Mapping[str, Recipe] = {
-    "ae": Recipe("autoencoder: a point latent, no KL", "Hinton & Salakhutdinov 2006", {"point": True}, 0.0),
-    "vae": Recipe("base VAE: Gaussian posterior, standard normal prior", "Kingma & Welling 2014"),
+    "ae": Recipe("autoencoder: a point latent, no KL", "Vincent et al. 2010", {"point": True}, 0.0),
+    "vae": Recipe(
+        "base VAE: Gaussian posterior, standard normal prior, learnt decoder variance, noise on the input",
+        "Kingma & Welling 2014, Rybkin et al. 2021, Im et al. 2017",
+    ),
     "beta_vae": Recipe("β-VAE: the KL divergence weighs more", "Higgins et al. 2017", beta=4.0),
     "cvae": Recipe("conditional VAE: encoder and decoder are told a label", "Sohn et al. 2015", conditional=True),
     "conv_vae": Recipe("convolutional VAE on the log-mel image", "Kingma & Welling 2014", image=True),
@@ -40,18 +51,15 @@ RECIPES: Mapping[str, Recipe] = {
         conditional=True,
         modalities=2,
     ),
-    "denoising_vae": Recipe(
-        "denoising VAE: noise on the input, not on the target", "Im et al. 2017", {"input_noise": 0.5}
-    ),
     "vade": Recipe(
         "VaDE: a mixture of Gaussians as prior, started from an autoencoder", "Jiang et al. 2017", {"components": 10}
     ),
     # The original project summed the full squared error, twice the Gaussian term: the same loss is half its β.
-    "published_vae": Recipe("base VAE as published: squared error plus KL", "original project", beta=0.5),
+    "published_vae": Recipe("base VAE as published: squared error plus KL", "original project", PUBLISHED, 0.5),
     "published_beta_vae": Recipe(
         "β-VAE as published: squared error plus four times the KL",
         "original project",
-        {"hidden": (512, 256, 128), "latent_dim": 64},
+        PUBLISHED | {"hidden": (512, 256, 128), "latent_dim": 64},
         2.0,
     ),
 }

@@ -142,16 +142,16 @@ def compose(
     shapes: Mapping[str, tuple[int, ...]],
     *,
     categories: int = 0,
-    latent_dim: int = 32,
-    hidden: Sequence[int] = (256, 128, 64),
+    latent_dim: int = 16,
+    hidden: Sequence[int] = (256, 128),
     channels: Sequence[int] = (8, 16, 32),
-    dropout: float = 0.2,
-    normalisation: str = "none",
-    input_noise: float = 0.0,
+    dropout: float = 0.0,
+    normalisation: str = "layer",
+    input_noise: float = 0.5,
     components: int = 0,
     point: bool = False,
     errors: Mapping[str, str] | None = None,
-    decoder_variance: str = "unit",
+    decoder_variance: str = "learnt",
 ) -> VAE:
     """Compose a VAE: for every modality an encoder that fits its shape, and the encoder's mirror image.
 
@@ -196,8 +196,8 @@ def compose(
     >>> model.encoders["audio"].body
     Sequential(
       (0): Linear(in_features=57, out_features=64, bias=True)
-      (1): ReLU()
-      (2): Dropout(p=0.2, inplace=False)
+      (1): LayerNorm((64,), eps=1e-05, elementwise_affine=True)
+      (2): ReLU()
     )
     """
     checks.count(latent_dim, "latent_dim")
