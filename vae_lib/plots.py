@@ -40,6 +40,26 @@ def palette(count: int) -> list[tuple[float, float, float]]:
     return list(sns.color_palette("colorblind" if count <= 10 else "husl", count))
 
 
+MODELS = {
+    "told": 3, "conditional": 3, "CVAE": 3, "β-VAE": 9, "VAE": 0, "VaDE": 9, "autoencoder": 1, "untrained": 7,
+    "whitened": 4, "PCA": 2, "projection": 8, "spectral": 6,
+}  # fmt: skip
+"""Place in the palette of the first of these words that a method's name holds; features and the rest are dark grey."""
+
+
+def color(name: str) -> tuple[float, float, float]:
+    """Give the colour of a method, the same in every figure.
+
+    Examples
+    --------
+    >>> from vae_lib import plots
+    >>> plots.color("VAE, consensus") == plots.color("VAE") != plots.color("features")
+    True
+    """
+    place = next((place for word, place in MODELS.items() if word in name), None)
+    return (0.3, 0.3, 0.3) if place is None else palette(10)[place]
+
+
 def log_mel(image: np.ndarray, ax: Axes, *, title: str, seconds: float) -> Axes:
     """Draw a log-mel image, low bands at the bottom.
 
@@ -153,15 +173,15 @@ def scores(by_method: Mapping[str, Score], ax: Axes) -> Axes:
     ax : Axes
     """
     metric = METRICS[checks.one_of(next(iter({score.metric for score in by_method.values()})), "metric", METRICS)]
-    colors = palette(len(by_method))
-    for row, (score, color) in enumerate(zip(by_method.values(), colors, strict=True)):
+    for row, (name, score) in enumerate(by_method.items()):
+        hue = color(name)
         if len(score.null):
             low, high = np.quantile(score.null, [0.025, 0.975])
             ax.fill_betweenx([row - 0.4, row + 0.4], low, high, color="0.85", linewidth=0)
             ax.plot([score.chance] * 2, [row - 0.4, row + 0.4], color="0.5", linewidth=1)
         offsets = row + np.linspace(-0.2, 0.2, len(score.values))
-        ax.plot(score.values, offsets, MARKERS[row % len(MARKERS)], color=color, alpha=0.6, markersize=4)
-        ax.plot([score.mean] * 2, [row - 0.35, row + 0.35], color=color, linewidth=2.5)
+        ax.plot(score.values, offsets, MARKERS[row % len(MARKERS)], color=hue, alpha=0.6, markersize=4)
+        ax.plot([score.mean] * 2, [row - 0.35, row + 0.35], color=hue, linewidth=2.5)
     ax.set(yticks=range(len(by_method)), yticklabels=list(by_method), ylim=(len(by_method) - 0.5, -0.5))
     ax.set_xlabel(f"{metric.title} ({'higher' if metric.greater_is_better else 'lower'} is better)")
     return ax
@@ -502,12 +522,13 @@ def placed(draws: Mapping[str, np.ndarray], marks: Mapping[str, float], ax: Axes
     unknown = [name for name in marks if name not in draws]
     if unknown:
         raise checks.ParameterError(f"marks must be of groups in draws, {', '.join(draws)}; got {', '.join(unknown)}")
-    for row, ((name, values), color) in enumerate(zip(draws.items(), palette(len(draws)), strict=True)):
+    for row, (name, values) in enumerate(draws.items()):
+        hue = color(name)
         values = np.asarray(values, dtype=float)
         values = values[np.isfinite(values)]
-        ax.plot(values, row + np.linspace(-0.3, 0.3, len(values)), "o", color=color, alpha=0.2, markersize=2, mew=0)
-        ax.plot(np.quantile(values, [0.025, 0.975]), [row, row], color=color, linewidth=2)
-        ax.plot([np.median(values)] * 2, [row - 0.3, row + 0.3], color=color, linewidth=2)
+        ax.plot(values, row + np.linspace(-0.3, 0.3, len(values)), "o", color=hue, alpha=0.2, markersize=2, mew=0)
+        ax.plot(np.quantile(values, [0.025, 0.975]), [row, row], color=hue, linewidth=2)
+        ax.plot([np.median(values)] * 2, [row - 0.3, row + 0.3], color=hue, linewidth=2)
         if name in marks:
             ax.plot(marks[name], row, "D", color="black", mec="white", markersize=7, zorder=3)
     ax.set(yticks=range(len(draws)), yticklabels=list(draws), ylim=(len(draws) - 0.5, -0.5), xlabel=xlabel)

@@ -22,8 +22,9 @@ from vae_lib.models.inputs import Inputs
 
 N = 50
 SMALL = {"hidden": (16, 8), "latent_dim": 4, "channels": (4, 8), "batch_size": 16}
-QUICK = SMALL | {"hidden": (16,), "dropout": 0.0, "learning_rate": 1e-2, "seed": 0}
-OVERFIT = SMALL | {"dropout": 0.0, "learning_rate": 2e-2, "beta": 0.01, "validation": 0.2}
+PLAIN = {"normalisation": "none", "decoder_variance": "unit", "input_noise": 0.0, "warmup": 0, "weight_decay": 0.0}
+QUICK = SMALL | PLAIN | {"hidden": (16,), "learning_rate": 1e-2, "seed": 0}
+OVERFIT = SMALL | PLAIN | {"learning_rate": 2e-2, "beta": 0.01, "validation": 0.2}
 FACTORS = np.random.default_rng(0).normal(size=(N, 2))
 
 
@@ -111,7 +112,7 @@ def test_what_a_model_is_told_leaves_its_latents_and_the_style_stays(bilingual):
 def test_vade_starts_from_the_codes_of_an_autoencoder_and_finds_clusters_that_lie_apart():
     rng, truth = np.random.default_rng(6), np.arange(60) % 3
     x = 6.0 * rng.normal(size=(3, 8))[truth] + 0.5 * rng.normal(size=(60, 8))
-    options = SMALL | {"dropout": 0.0, "seed": 0}
+    options = SMALL | PLAIN | {"seed": 0}
     plain = train.fit("ae", x, epochs=30, **options)
     options |= {"components": 3, "pretrain_epochs": 30}
     begun, fit = (train.fit("vade", x, epochs=epochs, **options) for epochs in (0, 20))
@@ -126,7 +127,7 @@ def test_a_decoder_of_learnt_variance_explains_columns_of_unlike_noise_better():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8)) + np.geomspace(0.05, 2.0, 8) * rng.normal(size=(300, 8))
     unit, learnt = (
-        train.fit("vae", x, epochs=150, decoder_variance=of, **QUICK | {"batch_size": 64}) for of in ("unit", "learnt")
+        train.fit("vae", x, epochs=150, **QUICK | {"batch_size": 64, "decoder_variance": of}) for of in ("unit", "learnt")
     )
     spread = learnt.model.decoders["audio"].log_var
     assert spread[:2].max() < spread[-2:].min() - 1.0
@@ -281,7 +282,7 @@ def test_a_seed_stops_when_held_out_tracks_are_explained_no_better_and_keeps_its
 
 
 def test_no_seed_stops_while_the_weight_of_the_divergence_still_rises(noise):
-    rising = train.fit("vae", noise, seed=0, epochs=60, patience=2, warmup=25, **OVERFIT)
+    rising = train.fit("vae", noise, seed=0, epochs=60, patience=2, **OVERFIT | {"warmup": 25})
     assert rising.history["epoch"].max() >= 27
     cut, plain = (train.fit("vae", noise, seed=0, epochs=4, warmup=10, patience=of, **OVERFIT) for of in (2, None))
     assert np.array_equal(cut.latents, plain.latents)
