@@ -127,7 +127,8 @@ def test_a_decoder_of_learnt_variance_explains_columns_of_unlike_noise_better():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(300, 2)) @ rng.normal(size=(2, 8)) + np.geomspace(0.05, 2.0, 8) * rng.normal(size=(300, 8))
     unit, learnt = (
-        train.fit("vae", x, epochs=150, **QUICK | {"batch_size": 64, "decoder_variance": of}) for of in ("unit", "learnt")
+        train.fit("vae", x, epochs=150, **QUICK | {"batch_size": 64, "decoder_variance": of})
+        for of in ("unit", "learnt")
     )
     spread = learnt.model.decoders["audio"].log_var
     assert spread[:2].max() < spread[-2:].min() - 1.0

@@ -24,6 +24,7 @@ class Recipe(NamedTuple):
     modalities: int = 1  # at least
     image: bool = False  # among them
 
+
 PUBLISHED = {
     "hidden": (256, 128, 64),
     "latent_dim": 32,
