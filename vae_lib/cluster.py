@@ -387,8 +387,10 @@ def k_scores(
     return rows
 
 
-def pca(x: np.ndarray, components: int) -> np.ndarray:
+def pca(x: np.ndarray, components: int, *, whiten: bool = False) -> np.ndarray:
     """Project on the leading principal components, shape (n, components).
+
+    With `whiten` each component is scaled to unit variance, so that none counts for more than another.
 
     Examples
     --------
@@ -398,7 +400,7 @@ def pca(x: np.ndarray, components: int) -> np.ndarray:
     """
     x = checks.matrix(x, "x")
     checks.count(components, "components", high=min(x.shape))
-    return decomposition.PCA(components, svd_solver="full").fit_transform(x)
+    return decomposition.PCA(components, whiten=whiten, svd_solver="full").fit_transform(x)
 
 
 def project(x: np.ndarray, *, method: str, seed: int, neighbours: int = 15) -> np.ndarray:
