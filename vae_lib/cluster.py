@@ -9,9 +9,11 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
 from sklearn import decomposition, manifold
 from sklearn.base import BaseEstimator
-from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans, SpectralClustering
+from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors, kneighbors_graph
 from sklearn.pipeline import make_pipeline
@@ -20,8 +22,8 @@ from sklearn.preprocessing import FunctionTransformer
 from vae_lib import checks, metrics
 from vae_lib.checks import ParameterError
 
-CONSENSUS = ("spectral", "average")
 PROJECTIONS = ("tsne", "umap")
+EXACT = 5000  # tracks up to which nearest neighbours are exact
 
 
 def _kmeans(x: np.ndarray, k: int, seed: int, *, n_init: int = 10) -> KMeans:
@@ -45,20 +47,47 @@ def _gmm(
 
 def _spectral(x: np.ndarray, k: int, seed: int, *, neighbours: int = 10) -> BaseEstimator:
     checks.count(neighbours, "neighbours", high=len(x) - 1)
-    graph = FunctionTransformer(_neighbour_graph, kw_args={"neighbours": neighbours})
-    return make_pipeline(graph, SpectralClustering(k, affinity="precomputed", random_state=seed))
+    embedding = FunctionTransformer(
+        lambda x: _spectral_embedding(aslinearoperator(_neighbour_graph(x, neighbours, seed)), k, seed)
+    )
+    return make_pipeline(embedding, _kmeans(x, k, seed))
 
 
-def _neighbour_graph(x: np.ndarray, neighbours: int) -> np.ndarray:
+def _neighbour_graph(x: np.ndarray, neighbours: int, seed: int) -> csr_array:
     """Join two tracks if one is among the nearest of the other, at half weight unless both are."""
-    graph = kneighbors_graph(x, neighbours).toarray()
-    return _tied((graph + graph.T) / 2)
+    if len(x) <= EXACT:
+        graph = csr_array(kneighbors_graph(x, neighbours))
+    else:
+        from pynndescent import NNDescent  # here, because it takes seconds to import
+
+        nearest = NNDescent(x, n_neighbors=neighbours + 1, random_state=seed, n_jobs=1).neighbor_graph[0][:, 1:]
+        ends = np.arange(0, nearest.size + 1, neighbours)
+        graph = csr_array((np.ones(nearest.size), nearest.ravel(), ends), shape=(len(x), len(x)))
+    return (graph + graph.T) / 2
 
 
-def _tied(affinity: np.ndarray) -> np.ndarray:
-    # The mean affinity between all pairs ties loose parts to the rest: without it each of them, however small, claims
-    # an eigenvector and so a cluster (Zhang & Rohe 2018).
-    return affinity + affinity.mean()
+def _spectral_embedding(affinity: LinearOperator, k: int, seed: int) -> np.ndarray:
+    """Rows as the normalised cut sees them: the k leading eigenvectors of an affinity, which is only ever multiplied.
+
+    The mean affinity between all pairs ties loose parts to the rest: without it each of them, however small, claims an
+    eigenvector and so a cluster (Zhang & Rohe 2018).
+    """
+    n = affinity.shape[0]
+    degrees = affinity @ np.ones(n)
+    tie = degrees.sum() / n**2
+    scale = 1 / np.sqrt(degrees + n * tie)
+
+    def multiply(v: np.ndarray) -> np.ndarray:
+        v = scale * v.ravel()
+        return scale * (affinity @ v + tie * v.sum())
+
+    if n <= 200:  # the table itself, which any k may be asked of
+        vectors = np.linalg.eigh(np.column_stack([multiply(row) for row in np.eye(n)]))[1][:, -k:]
+    else:
+        operator = LinearOperator((n, n), matvec=multiply, dtype=float)
+        start = np.random.default_rng(seed).normal(size=n)
+        vectors = eigsh(operator, k, which="LA", v0=start, ncv=min(n, 4 * k + 20), tol=1e-4)[1]
+    return vectors * scale[:, None]
 
 
 def _dbscan(x: np.ndarray, k: int | None, seed: int, *, neighbours: int = 4, eps: float | None = None) -> DBSCAN:
@@ -251,8 +280,11 @@ def co_association(clusterings: np.ndarray) -> np.ndarray:
     return together / len(clusterings)
 
 
-def consensus(clusterings: np.ndarray, k: int, *, seed: int, method: str = "spectral") -> np.ndarray:
+def consensus(clusterings: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     """Clustering that an ensemble of clusterings agrees on best (Strehl & Ghosh 2002; Fred & Jain 2005).
+
+    The co-association is cut as a graph by its normalised cut, its mean weight added between all tracks so that one which
+    never found company is no cluster of its own. It is never written out: time and memory grow with n.
 
     Parameters
     ----------
@@ -261,10 +293,7 @@ def consensus(clusterings: np.ndarray, k: int, *, seed: int, method: str = "spec
     k : int
         Number of clusters, from 2 to n − 1; the ensemble may have been clustered with others.
     seed : int
-        Of the k-means among the eigenvectors; average linkage has no use for it.
-    method : {"spectral", "average"}
-        How the co-association is cut: as a graph by its normalised cut, its mean weight added between all tracks so
-        that one which never found company is no cluster of its own, or as a tree by average linkage, where it may be.
+        Of the k-means among the eigenvectors.
 
     Returns
     -------
@@ -280,12 +309,13 @@ def consensus(clusterings: np.ndarray, k: int, *, seed: int, method: str = "spec
     >>> metrics.ari(cluster.consensus(ensemble, 2, seed=0), [0, 0, 0, 1, 1, 1])
     1.0
     """
-    checks.one_of(method, "method", CONSENSUS)
-    affinity = co_association(clusterings)
-    checks.count(k, "k", low=2, high=len(affinity) - 1)
-    if method == "average":
-        return AgglomerativeClustering(k, metric="precomputed", linkage="average").fit_predict(1 - affinity)
-    return SpectralClustering(k, affinity="precomputed", random_state=seed).fit_predict(_tied(affinity))
+    clusterings = metrics.without_noise(_clusterings(clusterings), noise="singletons")
+    m, n = clusterings.shape
+    checks.count(k, "k", low=2, high=n - 1)
+    places = np.cumsum([0, *clusterings.max(axis=1) + 1])
+    columns = (clusterings + places[:-1, None]).ravel()
+    members = aslinearoperator(csr_array((np.ones(m * n), (np.tile(np.arange(n), m), columns)), (n, places[-1])))
+    return _kmeans(members, k, seed).fit_predict(_spectral_embedding(members @ members.T * (1 / m), k, seed))
 
 
 def stability(clusterings: np.ndarray) -> float:

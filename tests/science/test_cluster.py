@@ -139,29 +139,26 @@ def test_co_association_is_the_share_of_clusterings_that_put_two_tracks_together
     np.testing.assert_allclose(cluster.co_association(found), np.maximum(together, np.eye(30)))
 
 
-@pytest.mark.parametrize("method", cluster.CONSENSUS)
-def test_consensus_recovers_what_no_single_clustering_sees(method):
+def test_consensus_recovers_what_no_single_clustering_sees():
     true = np.repeat(np.arange(5), 24)
     ensemble = noisy_ensemble(true, size=30, kept=0.6, seed=0)
-    found = cluster.consensus(ensemble, 5, seed=0, method=method)
+    found = cluster.consensus(ensemble, 5, seed=0)
     assert metrics.ari(true, found) > 0.9 > 0.5 > max(metrics.ari(true, labels) for labels in ensemble)
     renamed = np.stack([np.random.default_rng(row).permutation(5)[labels] for row, labels in enumerate(ensemble)])
-    assert same_partition(found, cluster.consensus(renamed, 5, seed=0, method=method))
+    assert same_partition(found, cluster.consensus(renamed, 5, seed=0))
 
 
-@pytest.mark.parametrize("method", cluster.CONSENSUS)
-def test_consensus_of_one_opinion_is_that_opinion_and_does_not_warn(method):
+def test_consensus_of_one_opinion_is_that_opinion_and_does_not_warn():
     true = np.repeat(np.arange(4), [3, 10, 20, 30])
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # the graph falls apart into four
-        assert same_partition(true, cluster.consensus(np.stack([true] * 5), 4, seed=0, method=method))
+        assert same_partition(true, cluster.consensus(np.stack([true] * 5), 4, seed=0))
 
 
 def test_a_track_without_company_is_no_cluster_of_the_spectral_consensus():
     ensemble = noisy_ensemble(np.repeat(np.arange(3), 20), size=20, kept=0.8, seed=1)
     ensemble[:, 0] = -1  # noise in every clustering
     assert np.bincount(cluster.consensus(ensemble, 3, seed=0)).min() > 10
-    assert np.bincount(cluster.consensus(ensemble, 3, seed=0, method="average")).min() == 1
 
 
 def test_stability_is_one_for_one_partition_and_zero_for_chance():
