@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh
+from scipy.sparse.linalg import LinearOperator, aslinearoperator, eigsh, lobpcg
 from sklearn import decomposition, manifold
 from sklearn.base import BaseEstimator
 from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans
@@ -23,7 +23,7 @@ from vae_lib import checks, metrics
 from vae_lib.checks import ParameterError
 
 PROJECTIONS = ("tsne", "umap")
-EXACT = 5000  # tracks up to which nearest neighbours are exact
+EXACT = 5000  # tracks up to which nearest neighbours and eigenvectors are exact
 
 
 def _kmeans(x: np.ndarray, k: int, seed: int, *, n_init: int = 10) -> KMeans:
@@ -78,15 +78,18 @@ def _spectral_embedding(affinity: LinearOperator, k: int, seed: int) -> np.ndarr
     scale = 1 / np.sqrt(degrees + n * tie)
 
     def multiply(v: np.ndarray) -> np.ndarray:
-        v = scale * v.ravel()
-        return scale * (affinity @ v + tie * v.sum())
+        v = scale[:, None] * v.reshape(n, -1)
+        return scale[:, None] * (affinity @ v + tie * v.sum(axis=0))
 
+    operator = LinearOperator((n, n), matvec=multiply, matmat=multiply, dtype=float)
+    start = np.random.default_rng(seed).normal(size=(n, k))
     if n <= 200:  # the table itself, which any k may be asked of
-        vectors = np.linalg.eigh(np.column_stack([multiply(row) for row in np.eye(n)]))[1][:, -k:]
+        vectors = np.linalg.eigh(operator @ np.eye(n))[1][:, -k:]
+    elif n <= EXACT:
+        vectors = eigsh(operator, k, which="LA", v0=start[:, 0], ncv=min(n, 4 * k + 20), tol=1e-4)[1]
     else:
-        operator = LinearOperator((n, n), matvec=multiply, dtype=float)
-        start = np.random.default_rng(seed).normal(size=n)
-        vectors = eigsh(operator, k, which="LA", v0=start, ncv=min(n, 4 * k + 20), tol=1e-4)[1]
+        start[:, 0] = 1 / scale  # the first eigenvector
+        vectors = lobpcg(operator, start, largest=True, tol=1e-2, maxiter=30)[1]
     return vectors * scale[:, None]
 
 

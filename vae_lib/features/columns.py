@@ -158,6 +158,23 @@ def gaussianised(music: "Corpus", *, columns: Sequence[str] = PUBLIC_COLUMNS) ->
     return PowerTransformer().fit_transform(_values(music, columns))
 
 
+def band_statistics(images: np.ndarray) -> np.ndarray:
+    """Mean, standard deviation and mean absolute change over time of every band of log-mel images.
+
+    Takes images of shape (n, bands, frames) and gives a table of shape (n, 3 × bands).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from vae_lib import features
+    >>> features.band_statistics(np.array([[[0.0, 2.0, 0.0, 2.0]]]))
+    array([[1., 1., 2.]])
+    """
+    images = np.asarray(images, dtype=float)
+    change = np.abs(np.diff(images, axis=2))
+    return np.concatenate([images.mean(axis=2), images.std(axis=2), change.mean(axis=2)], axis=1)
+
+
 def _values(music: "Corpus", columns: Sequence[str]) -> np.ndarray:
     if music.features is None:
         raise ParameterError(f"corpus {music.name} has no features; compute them with features.extract_many")
