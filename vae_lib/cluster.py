@@ -286,8 +286,8 @@ def co_association(clusterings: np.ndarray) -> np.ndarray:
 def consensus(clusterings: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     """Clustering that an ensemble of clusterings agrees on best (Strehl & Ghosh 2002; Fred & Jain 2005).
 
-    The co-association is cut as a graph by its normalised cut, its mean weight added between all tracks so that one which
-    never found company is no cluster of its own. It is never written out: time and memory grow with n.
+    The co-association is cut as a graph by its normalised cut, its mean weight added between all tracks so that one
+    which never found company is no cluster of its own. It is never written out: time and memory grow with n.
 
     Parameters
     ----------
