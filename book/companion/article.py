@@ -9,14 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
-import numpy as np
 import pandas as pd
 import typst
-from scipy import stats
 
 from companion import ROOT, execute, report
 from companion.report import EXHIBITS, PAPER
-from vae_lib import checks, metrics, scaling, store
+from vae_lib import checks, scaling, store
 from vae_lib.checks import ParameterError
 
 SOURCE = ROOT / "paper" / "main.typ"
@@ -25,6 +23,10 @@ PDF = ROOT / "paper" / "neurips_2024.pdf"
 BOOK = ROOT / "book"
 NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", "scaling")
 """Whose result files the article reads."""
+
+
+NUMBERS = ("difference", "low", "high", "p")
+"""What a claim tells besides its verdict."""
 
 
 class ArticleError(Exception):
@@ -71,9 +73,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         "published": under_root(report.PUBLISHED),
         "figures": {path.stem: under_root(path) for path in _figures(results, own=own)},
         "corpora": corpora,
-        "claims": judge(declared, rows, corpora=corpora, own=own),
+        "claims": judge(declared, report.verdicts(results), own=own),
         "noise": noise(rows),
-        "criterion": criterion(rows, k=provenance["ensembles"]["parameters"]["k"]),
         "growth": growth(rows),
     }
     compiler = typst.Compiler(
@@ -94,48 +95,42 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
 
 
 def judge(
-    families: Mapping[str, Mapping[str, object]], rows: pd.DataFrame, *, corpora: Mapping[str, str], own: bool = False
+    declared: Mapping[str, Mapping[str, Mapping[str, str]]], found: pd.DataFrame, *, own: bool = False
 ) -> dict[str, dict[str, object] | None]:
-    """Put every claim to its test.
+    """Hold the article's words against the verdicts of the pages.
 
-    `families` are as in ``paper/claims.toml``: whether seeds are `paired`, the columns that all `rows` share, and the
-    `claims`, each with what its `first` and `second` row add and the `verdict` that the article is written for.
-    `corpora` says what ``corpus`` may name besides a corpus. In a reader's `own` run a row may be missing, which gives
-    None, and a verdict be another one.
+    `declared` is ``paper/claims.toml``: by notebook and claim, the `line` of a verdict and the `verdict` that the article
+    is written for. `found` is as from `report.verdicts`. In a reader's `own` run a line may be missing, which gives None,
+    and a verdict be another one.
 
     Returns
     -------
-    dict of "family.claim" to dict
-        `verdict`, `expected`, `metric`, `difference`, `low`, `high`, and `p`, corrected over its family (Holm).
+    dict of "notebook.claim" to dict
+        `verdict`, `expected`, `difference`, `low`, `high`, `p`, corrected over the table of the page (Holm), and whether
+        it is `at_floor`.
     """
     judged: dict[str, dict[str, object] | None] = {}
-    for family, about in families.items():
-        found = {}
-        for name, claim in about["claims"].items():
-            key = f"{family}.{name}"
-            checks.one_of(claim["verdict"], f"verdict of {key}", ("above", "below", "undecided"))
-            sides = [about["rows"] | claim[side] for side in ("first", "second")]
-            for side in sides:
-                side |= {"corpus": corpora.get(side["corpus"], side["corpus"])} if "corpus" in side else {}
+    for notebook, claims in declared.items():
+        lines = found[found["notebook"] == notebook].set_index("line")
+        for name, claim in claims.items():
+            key, line = f"{notebook}.{name}", claim["line"]
+            checks.one_of(claim["verdict"], f"verdict of {key}", ("above", "below", "equal", "not decided"))
             judged[key] = None
-            if own and any(report.where(rows, **side).empty for side in sides):
-                continue
-            try:
-                pair = [report.select(rows, **side) for side in sides]
-                found[key] = report.compare(*pair, paired=about["paired"])
-            except ParameterError as error:
-                raise ParameterError(f"claim {key} of {CLAIMS.name}: {error}") from None
-        corrected = metrics.holm([comparison.p_value for comparison in found.values()])
-        for (key, comparison), p_value in zip(found.items(), corrected, strict=True):
-            decided = "above" if comparison.difference > 0 else "below"
-            verdict = decided if p_value <= 0.05 else "undecided"  # also where nothing varies, and there is no p
-            expected = about["claims"][key.removeprefix(f"{family}.")]["verdict"]
-            told = f"difference {comparison.difference:.3f}, p {p_value:.3f} over its family"
-            if verdict != expected and not own:
-                raise ParameterError(f"claim {key} of {CLAIMS.name} says {expected}, the rows say {verdict}: {told}")
-            numbers = {name: getattr(comparison, name) for name in ("difference", "low", "high")} | {"p": p_value}
-            judged[key] = {"verdict": verdict, "expected": expected, "metric": comparison.metric} | {
-                name: None if np.isnan(value) else float(value) for name, value in numbers.items()
+            if line not in lines.index:
+                if own:
+                    continue
+                raise ParameterError(f"claim {key} of {CLAIMS.name}: {notebook} has no verdict {line!r}")
+            of = lines.loc[line]
+            verdict = of["verdict"].partition(" within")[0]
+            if verdict != claim["verdict"] and not own:
+                told = f"difference {of['difference']:.3f}, p {of['p_holm']:.3f}"
+                raise ParameterError(f"claim {key} of {CLAIMS.name} says {claim['verdict']}, not {verdict}: {told}")
+            numbers = {to: float(of[name]) for to, name in zip(NUMBERS, ("difference", "low", "high", "p_holm"))}
+            judged[key] = {
+                "verdict": verdict,
+                "expected": claim["verdict"],
+                "at_floor": bool(of["at_floor"]),
+                **numbers,
             }
     return judged
 
@@ -155,27 +150,6 @@ def noise(rows: pd.DataFrame) -> dict[str, object]:
         "vaes_inside": int(of_vaes["inside"].sum()),
         "compared": len(compared),
         "nearer": int(compared.sum()),
-    }
-
-
-def criterion(rows: pd.DataFrame, *, k: int) -> dict[str, float]:
-    """Tell how well the label-free criterion ranks the cells of the grid of VAEs by their agreement with the genres.
-
-    Of the `cells` whose clusters amount to at least half of `k`: the Spearman `correlation`, the ARI of the `chosen`
-    one, its `rank`, and the `lowest`, `median` and `highest` ARI.
-    """
-    cells = rows[(rows["model"] == "grid: VAE") & (rows["metric"] == "ari")]
-    about = pd.DataFrame(list(cells["params"]), index=cells.index).assign(ari=cells["mean"])
-    about = about[about["effective_clusters"] >= k / 2]
-    chosen = about.loc[about["criterion"].idxmax(), "ari"]
-    return {
-        "cells": len(about),
-        "correlation": float(stats.spearmanr(about["criterion"], about["ari"]).statistic),
-        "chosen": float(chosen),
-        "rank": int((about["ari"] > chosen).sum()) + 1,
-        "lowest": float(about["ari"].min()),
-        "median": float(about["ari"].median()),
-        "highest": float(about["ari"].max()),
     }
 
 

@@ -59,6 +59,9 @@ undefined.
 NUMBERS = ("coverage", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seconds")
 SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of rows that may be compared
 
+VERDICT = ("difference", "low", "high", "superiority", "p_value", "p_holm", "at_floor", "verdict")
+"""The columns of a verdict."""
+
 SCRATCH = "scratch"  # the build of notebooks that are run by hand
 PACKAGES = ("librosa", "numpy", "pandas", "scikit-learn", "scipy", "torch", "umap-learn")
 
@@ -93,21 +96,16 @@ class Run:
     ('easy', 'scratch', {'k': 10})
     """
 
-    def __init__(
-        self, page: Mapping[str, object] | str, *, notebook: str | None = None, **old_parameters: object
-    ) -> None:
-        if isinstance(page, str):  # the old way: Run("easy", profile=profile, k=k, …)
-            notebook, parameters = page, old_parameters
-        else:
-            parameters, notebook = _parameters(page), notebook or _name(page)
-        self.notebook, self.profile = notebook, str(parameters.pop("profile"))
-        self.parameters = parameters
-        self.path = results_path(notebook, profile=self.profile)
+    def __init__(self, page: Mapping[str, object], *, notebook: str | None = None) -> None:
+        self.parameters, self.notebook = _parameters(page), notebook or _name(page)
+        self.profile = str(self.parameters.pop("profile"))
+        self.path = results_path(self.notebook, profile=self.profile)
         self.started = time.monotonic()
         self._rows: list[dict[str, object]] = []
+        self._verdicts: dict[str, dict[str, object]] = {}
         self._corpora: dict[str, dict[str, str]] = {}
 
-    def add(self, given: Rows, *, corpus: Corpus | None = None, **old_method: object) -> Rows:
+    def add(self, given: Rows, *, corpus: Corpus | None = None) -> Rows:
         """Keep rows, and give back what was given.
 
         Parameters
@@ -124,8 +122,6 @@ class Run:
             If columns are missing, or it is not known what the rows were measured on.
         """
         rows = getattr(given, "rows", given)
-        if old_method:  # the old way: scores, corpus=music, model="vae", features=…
-            rows = pd.DataFrame(_scored(given, corpus, **old_method))
         missing = [name for name in COLUMNS[1:] if name not in getattr(rows, "columns", ())]
         if missing:
             raise ParameterError(f"what is added must have rows, a table with the columns {', '.join(missing)}")
@@ -141,6 +137,19 @@ class Run:
         self._corpora |= {name: of for name, of in corpora.items() if name in whole or name not in self._corpora}
         self._rows += rows.assign(notebook=self.notebook)[[*COLUMNS]].to_dict("records")
         return given
+
+    def judge(self, verdicts: pd.DataFrame, *, caption: str) -> Styler:
+        """Keep verdicts with the rows, by the name of their line, and lay them out as `verdict_table` does.
+
+        Raises
+        ------
+        ParameterError
+            If a line has the name of one that is there.
+        """
+        if twice := [line for line in verdicts.index if line in self._verdicts]:
+            raise ParameterError(f"verdicts must have lines of their own; there is already {twice[0]!r}")
+        self._verdicts |= verdicts.to_dict("index")
+        return verdict_table(verdicts, caption=caption)
 
     @property
     def rows(self) -> pd.DataFrame:
@@ -161,7 +170,11 @@ class Run:
         counts = Counter(json.dumps([row[name] for name in COLUMNS[: COLUMNS.index("mean")]]) for row in rows)
         if twice := [identity for identity, count in counts.items() if count > 1]:
             raise ParameterError(f"{len(twice)} row(s) were added twice, the first: {twice[0]}")
-        store.write_json(self.path, {"provenance": self._provenance(), "rows": rows})
+        lines = [
+            {"line": line} | {name: _plain(value) for name, value in found.items()}
+            for line, found in self._verdicts.items()
+        ]
+        store.write_json(self.path, {"provenance": self._provenance(), "rows": rows, "verdicts": lines})
         return self.path
 
     @property
@@ -209,42 +222,6 @@ def _name(page: Mapping[str, object]) -> str:
     if not names:
         raise ParameterError('the name of this notebook is not known here: say Run(globals(), notebook="easy")')
     return names[0]
-
-
-def _scored(
-    scores: Sequence[Score],
-    corpus: Corpus,
-    *,
-    target: str,
-    subset: str = "all",
-    noise: str = "none",
-    coverage: float = 1.0,
-    params: Mapping[str, object] | None = None,
-    **method: object,
-) -> list[dict[str, object]]:
-    """The old way to rows: one per score, the rest by keyword. `protocol.evaluate` does this now."""
-    about = {"corpus": corpus.name, "n": len(corpus), "subset": subset, "noise": noise, "coverage": coverage} | method
-    return [
-        about
-        | {
-            "params": dict(params or {}),
-            "target": target if score.space == "labels" else "none",
-            "metric": score.metric,
-            "space": score.space,
-            "mean": score.mean,
-            "sd": score.sd,
-            "ci_low": score.interval[0],
-            "ci_high": score.interval[1],
-            "tracks_low": score.tracks[0],
-            "tracks_high": score.tracks[1],
-            "chance": score.chance,
-            "p_value": score.p_value,
-            "seeds": len(score.values),
-            "values": list(score.values),
-            "reason": score.reason,
-        }
-        for score in scores
-    ]
 
 
 def results_path(notebook: str, *, profile: str) -> Path:
@@ -324,6 +301,15 @@ def collect(
     found = {name: read(folder / f"{name}.json") for name in (there if notebooks is None else notebooks)}
     rows = pd.concat([rows for rows, _ in found.values()], ignore_index=True)
     return rows, {name: provenance for name, (_, provenance) in found.items()}
+
+
+def verdicts(folder: Path | str) -> pd.DataFrame:
+    """Read the verdicts of the result files in a folder: `notebook`, `line`, and what `protocol.verdicts` gives."""
+    lines = []
+    for path in sorted(Path(folder).glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        lines += [{"notebook": path.stem} | line for line in content.get("verdicts", [])]
+    return pd.DataFrame(lines, columns=["notebook", "line", *VERDICT])
 
 
 def where(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
@@ -563,21 +549,6 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
         }
     )
     return styled(frame, caption=caption)
-
-
-def claims_table(claims: Mapping[str, Comparison], *, caption: str, level: float = 0.05) -> Styler:
-    """Lay comparisons out for reading, the old way: `verdict_table` shows what `protocol.verdicts` finds."""
-    found = pd.DataFrame(
-        [{name: getattr(claim, name) for name in ("difference", "low", "high")} for claim in claims.values()],
-        index=list(claims),
-    )
-    p_value = metrics.holm([claim.p_value for claim in claims.values()])
-    decided = ["supported" if difference > 0 else "the reverse holds" for difference in found["difference"]]
-    verdict = np.where(np.isnan(p_value), "not testable", np.where(p_value > level, "not decided", decided))
-    frame = verdict_table(found.assign(p_holm=p_value, verdict=verdict), caption=caption).data
-    frame.insert(0, "metric", [MEASURES[claim.metric].title for claim in claims.values()])
-    frame.insert(3, "superiority", [f"{claim.superiority:.0%}" for claim in claims.values()])
-    return styled(frame.assign(verdict=verdict), caption=caption)
 
 
 def styled(frame: pd.DataFrame, *, caption: str, hover: pd.DataFrame | None = None) -> Styler:
