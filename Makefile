@@ -59,7 +59,7 @@ ARTICLE := paper/neurips_2024.pdf
 CODE := $(filter-out %.pyc,$(wildcard vae_lib/*.* vae_lib/*/*.* book/companion/*.*))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup book render songs compare paper paper-results lab data embed \
+.PHONY: help setup book render songs compare paper release lab data embed \
   test test-all test-processors nbval smoke references bench lock clean
 .SUFFIXES:
 
@@ -126,11 +126,8 @@ $(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json pap
   paper/refs.bib $(wildcard data/evidence/published.csv book/companion/article.py book/companion/report.py) | $(READY)
 	@$(COMPANION) article
 
-# Another make, so that the profile is that of the article whatever PROFILE says.
-paper-results: $(READY)  ## run the study on everything under DATA_HOME and keep its rows and figures in paper/results
-	@test -n "$$DATA_HOME" || { echo "error: say where the music is: make paper-results DATA_HOME=folder" >&2; exit 1; }
-	@$(MAKE) $(AGAIN) book PROFILE=paper
-	@$(COMPANION) keep _build/paper --into paper/results
+release: $(HTML)/index.html  ## keep rows and figures of this run in paper/results: what the article prints
+	@$(COMPANION) keep $(BUILD) --into paper/results
 
 # What it saves has no outputs: the sources stay as clean as they were.
 lab: $(READY)  ## open the clean notebooks in JupyterLab

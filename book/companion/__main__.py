@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--base", metavar="FOLDER", help="a build to take over from what is the same there")
     it.add_argument("--needs", default="", metavar="FILES", help="all prerequisites")
 
-    it = command(_keep, "keep", "keep results and figures of a build, and how its headlines differ from the last ones")
+    it = command(_keep, "keep", "keep results and figures of a build")
     it.add_argument("build")
     it.add_argument("--into", required=True, metavar="FOLDER")
 
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     it.add_argument("--metric", default="", help="such as ari,nmi")
 
     it = command(_article, "article", "set the article")
-    it.add_argument("--results", help="folder of result files, by default those of the paper run")
+    it.add_argument("--results", help="folder of result files, by default those of the released run")
 
     it = command(_data, "data", "download GTZAN and verify each file")
     it.add_argument("names", nargs="*", metavar="name", help="gtzan or gtzan-mini; all by default")
@@ -94,10 +94,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _keep(options: argparse.Namespace) -> None:
-    from companion import execute, reference
+    from companion import execute
 
     print(f"{len(execute.keep(options.build, options.into))} files written to {options.into}")
-    print(f"{reference.remember(options.into)} headlines differ from the last run, in {reference.HISTORY.name}")
 
 
 def _derive(options: argparse.Namespace) -> None:

@@ -25,8 +25,8 @@ NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", 
 """Whose result files the article reads."""
 
 
-NUMBERS = ("difference", "low", "high", "p")
-"""What a claim tells besides its verdict."""
+NUMBERS = {"difference": "difference", "low": "low", "high": "high", "p_holm": "p"}
+"""What a claim tells besides its verdict, by its name among the verdicts."""
 
 
 class ArticleError(Exception):
@@ -99,15 +99,15 @@ def judge(
 ) -> dict[str, dict[str, object] | None]:
     """Hold the article's words against the verdicts of the pages.
 
-    `declared` is ``paper/claims.toml``: by notebook and claim, the `line` of a verdict and the `verdict` that the article
-    is written for. `found` is as from `report.verdicts`. In a reader's `own` run a line may be missing, which gives None,
-    and a verdict be another one.
+    `declared` is ``paper/claims.toml``: by notebook and claim, the `line` of a verdict and the `verdict` that the
+    article is written for. `found` is as from `report.verdicts`. In a reader's `own` run a line may be missing, which
+    gives None, and a verdict be another one.
 
     Returns
     -------
     dict of "notebook.claim" to dict
-        `verdict`, `expected`, `difference`, `low`, `high`, `p`, corrected over the table of the page (Holm), and whether
-        it is `at_floor`.
+        `verdict`, `expected`, `difference`, `low`, `high`, `p`, corrected over the table of the page (Holm), and
+        whether it is `at_floor`.
     """
     judged: dict[str, dict[str, object] | None] = {}
     for notebook, claims in declared.items():
@@ -125,13 +125,8 @@ def judge(
             if verdict != claim["verdict"] and not own:
                 told = f"difference {of['difference']:.3f}, p {of['p_holm']:.3f}"
                 raise ParameterError(f"claim {key} of {CLAIMS.name} says {claim['verdict']}, not {verdict}: {told}")
-            numbers = {to: float(of[name]) for to, name in zip(NUMBERS, ("difference", "low", "high", "p_holm"))}
-            judged[key] = {
-                "verdict": verdict,
-                "expected": claim["verdict"],
-                "at_floor": bool(of["at_floor"]),
-                **numbers,
-            }
+            judged[key] = {"verdict": verdict, "expected": claim["verdict"], "at_floor": bool(of["at_floor"])}
+            judged[key] |= {to: float(of[of_page]) for of_page, to in NUMBERS.items()}
     return judged
 
 
@@ -167,7 +162,7 @@ def growth(rows: pd.DataFrame) -> list[dict[str, object]]:
 def build(results: Path | str = PAPER) -> Path:
     """Set the article, write it, whole or not at all, and return its path.
 
-    That of the paper run goes to ``paper/neurips_2024.pdf``, and what its figures and tables are made by to
+    That of the released run goes to ``paper/neurips_2024.pdf``, and what its figures and tables are made by to
     ``paper/exhibits.csv``; that of any other run goes beside its results, where nothing is committed.
     """
     results = Path(results).resolve()

@@ -385,7 +385,7 @@ def _table(frame: pd.DataFrame, caption: str) -> str:
 
 
 def beside(run: report.Run, *, most: int = 12) -> Styler | Markdown | None:
-    """Show what a tweak did: the headline scores of a run beside those of the book and of the paper run.
+    """Show what a tweak did: the headline scores of a run beside those of the book and of the released run.
 
     Parameters
     ----------
@@ -409,7 +409,7 @@ def beside(run: report.Run, *, most: int = 12) -> Styler | Markdown | None:
     away, notes = None, []
     for name, folder in (
         (run.base, report.results_path(run.notebook, profile=run.base).parent),
-        ("paper run", report.PAPER),
+        ("released run", report.PAPER),
     ):
         try:
             other = Results(name, *report.collect(source=folder, notebooks=[run.notebook]))

@@ -82,7 +82,7 @@ def stage(
     prose : iterable of path
         The pages that are not, such as ``book/index.md``.
     paper : path, optional
-        Folder of the result files of the paper run.
+        Folder of the result files of the released run.
     """
     import nbformat
 

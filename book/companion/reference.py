@@ -9,8 +9,6 @@ import importlib
 import inspect
 import re
 import sys
-from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -23,30 +21,7 @@ from sphinx.environment import BuildEnvironment
 
 from companion import ROOT, report
 from companion.parameters import read_parameters, resolve
-from companion.text import number
-from vae_lib import cluster, metrics, models, store
-
-HISTORY = report.PAPER / "history.csv"
-"""Where it is kept how the headlines of the paper run have changed, a line for each time that one of them did."""
-
-_EASY = {"notebook": "easy", "clusterer": "kmeans", "subset": "all", "metric": "ari"}
-_POOL = {"notebook": "ensembles", "subset": "all", "metric": "ari"}
-_HARD = {"notebook": "hard", "corpus": "songs-bn-en", "features": "audio", "clusterer": "kmeans", "target": "genre"}
-HEADLINES: Mapping[str, Mapping[str, object]] = {
-    "published VAE on noise": {
-        "notebook": "audit",
-        "corpus": "noise",
-        "model": "published_vae_shuffled",
-        "metric": "ari",
-    },
-    "features by k-means": _EASY | {"model": "raw"},
-    "base VAE by k-means": _EASY | {"model": "vae"},
-    "consensus of VAEs": _POOL | {"model": "VAE"},
-    "consensus of PCA": _POOL | {"model": "PCA"},
-    "VAE on two languages": _HARD | {"model": "vae", "metric": "ari"},
-    "conditional VAE, told the language": _HARD | {"model": "cvae", "metric": "ari"},
-}
-"""The stored rows that sum the study up, each by the columns that single it out."""
+from vae_lib import cluster, metrics, models
 
 
 def parameters(book: Path | str = ROOT / "book") -> pd.DataFrame:
@@ -165,68 +140,10 @@ def clusterer(name: str) -> str:
     return f"As the clusterer `{name}`: {count}, {'starts at random' if found.takes_seed else 'has no random start'}."
 
 
-def headlines(folder: Path | str = report.PAPER) -> pd.DataFrame:
-    """Take the `HEADLINES` from a folder of result files, with the commit that computed each.
-
-    Scores are rounded to four decimals. It is an error if a headline is not exactly one of the rows.
-    """
-    rows, provenance = report.collect(source=folder)
-    found = [(name, report.select(rows, **where)) for name, where in HEADLINES.items()]
-    return pd.DataFrame(
-        [
-            {
-                "headline": name,
-                **row[["corpus", "n", "metric"]],
-                **{score: round(float(row[score]), 4) + 0.0 for score in ("mean", "sd", "chance")},
-                "seeds": row["seeds"],
-                "commit": provenance[row["notebook"]]["commit"],
-            }
-            for name, row in found
-        ]
-    )
-
-
-def remember(folder: Path | str = report.PAPER, *, history: Path | str = HISTORY, on: date | None = None) -> int:
-    """Add to the history each of the `headlines` that differs from its last line there, and count these.
-
-    The new lines are of the day `on`, by default today.
-    """
-    now, history = headlines(folder), Path(history)
-    before = pd.read_csv(history) if history.exists() else pd.DataFrame(columns=["date", *now])
-    last = before.drop_duplicates("headline", keep="last").set_index("headline")
-    values = [name for name in now if name not in ("headline", "commit")]
-    same = [
-        name in last.index and list(last.loc[name, values]) == list(row[values])
-        for name, row in now.set_index("headline", drop=False).iterrows()
-    ]
-    new = now[~np.array(same)].assign(date=(on or date.today()).isoformat())
-    if len(new):
-        lines = new if before.empty else pd.concat([before, new])
-        with store.replacing(history) as temporary:
-            lines[["date", *now]].to_csv(temporary, index=False, lineterminator="\n")
-    return len(new)
-
-
-def history_table(history: Path | str = HISTORY) -> str:
-    """Give the history of the headlines as a Markdown table, headline by headline, the oldest value first."""
-    table = pd.read_csv(history)
-    order = table["headline"].map(list(table["headline"].unique()).index)
-    lines = ["| headline | corpus, tracks | mean ± sd over seeds | chance | since |", "|---|---|---|---|---|"]
-    for _, row in table.assign(order=order).sort_values(["order", "date"], kind="stable").iterrows():
-        score = f"{number(row['mean'])} ± {number(row['sd'])}".replace(" ", "\N{NO-BREAK SPACE}")
-        metric = f"{{term}}`{report.MEASURES[row['metric']].title}`"
-        day = row["date"].replace("-", "\N{NON-BREAKING HYPHEN}")
-        lines.append(
-            f"| {row['headline']} | {row['corpus']}, {row['n']} | {metric} {score} | {number(row['chance'])} | {day} |"
-        )
-    return "\n".join(lines)
-
-
 def substitutions() -> dict[str, str]:
     """Everything that a page can ask for by name, as Markdown."""
     return {
         "parameters": parameters_list(),
-        "history": history_table(),
         **{f"measure_{name}": measure(name) for name in report.MEASURES},
         **{f"recipe_{name}": recipe(name) for name in models.RECIPES},
         **{f"clusterer_{name}": clusterer(name) for name in cluster.CLUSTERERS},

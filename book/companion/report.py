@@ -62,6 +62,9 @@ SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of row
 VERDICT = ("difference", "low", "high", "superiority", "p_value", "p_holm", "at_floor", "verdict")
 """The columns of a verdict."""
 
+MARGIN = 0.02
+"""Scores nearer than this agree."""
+
 SCRATCH = "scratch"  # the build of notebooks that are run by hand
 PACKAGES = ("librosa", "numpy", "pandas", "scikit-learn", "scipy", "torch", "umap-learn")
 
@@ -343,7 +346,7 @@ def select(rows: pd.DataFrame, **columns: object) -> pd.Series:
 
 
 def stored() -> pd.DataFrame:
-    """Rows of the paper run as they are kept with the project, columns as in `COLUMNS`; none if there are no files."""
+    """Rows of the released run as they are kept with the project, columns as in `COLUMNS`; none if there are no files."""
     if not any(PAPER.glob("*.json")):
         return pd.DataFrame(columns=list(COLUMNS))
     return collect(source=PAPER)[0]
@@ -662,6 +665,7 @@ def provenance_table(path: Path | str) -> Styler:
         "sources": "\n".join(of["source"] for of in provenance["corpora"].values()),
         "parameters": ", ".join(f"{name} = {value}" for name, value in provenance["parameters"].items()),
         "in the article": exhibits(provenance["notebook"]) or "nothing",
+        "as released": _as_released(Path(path)),
         "commit": provenance["commit"],
         "packages": ", ".join(f"{name} {version}" for name, version in provenance["packages"].items()),
         "machine": f"{provenance['machine']}, Python {provenance['python']}, {provenance['threads']} thread(s)",
@@ -670,6 +674,19 @@ def provenance_table(path: Path | str) -> Styler:
     # Corpora have the names that readers give to their files.
     frame = pd.DataFrame({provenance["notebook"]: map(html.escape, facts.values())}, index=list(facts))
     return styled(frame, caption="What the rows of this page were computed from.")
+
+
+def _as_released(path: Path) -> str:
+    """Say how many scores of a page are those of the released run, up to the margin of its verdicts."""
+    released = PAPER / path.name
+    if not released.is_file():
+        return "this page is not in the released run"
+    key = [*COLUMNS[1 : COLUMNS.index("params")], *COLUMNS[COLUMNS.index("clusterer") : COLUMNS.index("space") + 1]]
+    key.remove("coverage")
+    rows, others = (read(of)[0].query("space == 'labels'") for of in (path, released))
+    both = rows.merge(others, on=key, suffixes=("", "_released"))
+    agree = ((both["mean"] - both["mean_released"]).abs() <= MARGIN).sum()
+    return f"{agree} of {len(both)} scores that both runs have are within {MARGIN:g} of the released ones"
 
 
 def exhibits(notebook: str) -> str:

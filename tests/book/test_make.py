@@ -20,7 +20,7 @@ pytestmark = pytest.mark.make
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("Makefile", "_config.yml", "requirements.txt", "pyproject.toml", "book/_html", "book/companion", "vae_lib",
-          "book/references.md", "paper/refs.bib", "paper/exhibits.csv", "paper/results/history.csv",
+          "book/references.md", "paper/refs.bib", "paper/exhibits.csv",
           "paper/neurips_2024.pdf")  # fmt: skip
 PARAMETERS = 'profile: str = "scratch"  # build that receives the result rows\nepochs: int = 100  # passes\n'
 EXECUTED = [f"_build/book/executed/{name}.ipynb" for name in "ab"]  # the book, but for the rendering of pages
@@ -320,7 +320,7 @@ EVIL = "$(shell touch touched) `touch touched` $$(touch touched) \"; touch touch
     "arguments",
     [["book", f"P={EVIL}"], ["book", f"MANIFEST={EVIL}"], ["book", f"FOLDER={EVIL}"], ["paper", f"RESULTS={EVIL}"],
      ["compare", f"A={EVIL}", "B=book"], ["compare", "A=book", "B=book", f"METRIC={EVIL}"], ["data", f"CORPUS={EVIL}"],
-     ["paper-results", f"DATA_HOME={EVIL}", "PROFILE=book", "-n"]],
+     ["release", f"DATA_HOME={EVIL}", "PROFILE=book", "-n"]],
     ids=lambda arguments: arguments[1].partition("=")[0],
 )  # fmt: skip
 def test_what_is_given_is_never_expanded(arguments, built):

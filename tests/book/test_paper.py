@@ -1,4 +1,4 @@
-"""The stored rows of the paper run are what the library computes from the music, where it is at hand."""
+"""The stored rows of the released run are what the library computes from the music, where it is at hand."""
 
 import numpy as np
 import pytest

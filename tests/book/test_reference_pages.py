@@ -7,11 +7,9 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
-from datetime import date
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
@@ -210,43 +208,6 @@ def test_search_knows_terms_parameters_and_functions(html):
     assert {name for *_, name in index["objects"]["vae_lib.metrics.chance"]} >= set(
         reference.public("vae_lib.metrics.chance")
     )
-
-
-# Changelog.
-
-
-def test_the_last_line_of_each_headline_is_what_is_stored():
-    now = reference.headlines().set_index("headline")
-    last = pd.read_csv(reference.HISTORY).drop_duplicates("headline", keep="last").set_index("headline")
-    assert set(last.index) >= set(now.index)
-    # A line has the commit that gave its value first; later runs may have given the same.
-    same = [name for name in now if name != "commit"]
-    pd.testing.assert_frame_equal(last.loc[now.index, same], now[same], check_dtype=False)
-
-
-def test_the_changelog_says_why_for_every_date(html):
-    text = page(html, "book/changelog").get_text().replace("\xa0", " ")
-    headings = [title.get_text() for title in page(html, "book/changelog").find_all("h2")]
-    for day in pd.read_csv(reference.HISTORY)["date"].unique():
-        assert any(heading.startswith(f"{day}: ") for heading in headings), (
-            "say in book/changelog.md what changed, and why"
-        )
-    for _, row in reference.headlines().iterrows():
-        assert f"{row['mean']:.3f} ± {row['sd']:.3f}".replace("-", "−") in text
-
-
-def test_a_headline_is_added_when_it_has_changed_and_only_then(tmp_path, monkeypatch):
-    history = tmp_path / "history.csv"
-    first = len(reference.HEADLINES)
-    assert reference.remember(history=history, on=date(2026, 1, 1)) == first
-    assert reference.remember(history=history, on=date(2026, 1, 2)) == 0
-    now = reference.headlines()
-    monkeypatch.setattr(reference, "headlines", lambda folder: now.assign(mean=now["mean"].where(now.index > 0, 0.5)))
-    assert reference.remember(history=history, on=date(2026, 1, 3)) == 1
-    table = pd.read_csv(history)
-    assert table["date"].tolist() == ["2026-01-01"] * first + ["2026-01-03"]
-    shown = [line for line in reference.history_table(history).splitlines() if f"| {now['headline'][0]} |" in line]
-    assert ["0.500" in line for line in shown] == [False, True]
 
 
 # Bibliography.

@@ -107,7 +107,7 @@ def judged(claims, monkeypatch):
 
 @pytest.fixture
 def copied(tmp_path):
-    """Results of the paper run in a folder of their own, to spoil."""
+    """Results of the released run in a folder of their own, to spoil."""
     shutil.copytree(report.PAPER, tmp_path / "results", ignore=shutil.ignore_patterns("figures"))
     (tmp_path / "results/figures").symlink_to(report.PAPER / "figures")
     return tmp_path / "results"

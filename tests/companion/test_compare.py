@@ -207,7 +207,7 @@ def test_a_run_by_hand_shows_its_scores_beside_those_of_the_book_and_the_paper(r
         ["small: vae · public · kmeans, genre", "ARI ↑", "0.650 ± 0.071", "0.150 ± 0.071", "0.500", "0.200 ± 0.000"],
         ["small: raw · public · kmeans, genre", "ARI ↑", "0.300 ± 0.000", "0.300 ± 0.000", "0.000", "–"],
     ]
-    assert list(table.data.columns) == ["what", "metric", "this run", "book", "difference", "paper run"]
+    assert list(table.data.columns) == ["what", "metric", "this run", "book", "difference", "released run"]
     assert "easy: beta 1 → 8." in table.to_html()
     assert len(compare.beside(run, most=1).data) == 1
 
@@ -217,12 +217,12 @@ def test_only_a_variation_or_a_run_by_hand_stands_beside_another(results):
         assert results(build, row(0.1, 0.2)).beside() is None
     table = results("smoke+beta=8", row(0.1, 0.3)).beside()
     assert list(table.data.columns) == ["what", "metric", "this run", "smoke", "difference"]
-    assert "There are no rows of the paper run" in table.to_html()
+    assert "There are no rows of the released run" in table.to_html()
 
 
 def test_a_run_that_has_nothing_to_stand_beside_says_so(results):
     run = results("scratch", row(0.1, 0.2))
-    told = "There are no rows of the book to put beside it. There are no rows of the paper run to put beside it."
+    told = "There are no rows of the book to put beside it. There are no rows of the released run to put beside it."
     assert run.beside().data == told
     results("book", row(0.1, 0.2, model="other"))
     assert run.beside().data.startswith("The book has no such rows, it is of other corpora or methods.")
