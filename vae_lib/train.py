@@ -3,6 +3,7 @@
 import copy
 import functools
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -37,6 +38,13 @@ CACHE = store.ROOT / "_build" / "cache" / "fits"
 
 LOCK = threading.RLock()
 """Torch has one generator and one number of threads for the whole process."""
+
+ARCHITECTURE = {
+    name: option.default
+    for name, option in inspect.signature(models.compose).parameters.items()
+    if option.default is not option.empty and name != "categories"
+}
+"""Options of `models.compose` as they are unless a recipe or a call says otherwise."""
 
 BATCH = 512
 """Tracks that a trained model is given at a time."""
@@ -192,7 +200,7 @@ def fit(
         "validation": checks.in_range(validation, "validation", low=0.0, high=0.5),
         "patience": None if patience is None else checks.count(patience, "patience"),
         "pretrain_epochs": checks.count(pretrain_epochs, "pretrain_epochs"),
-        "architecture": {**plan.defaults, **architecture},
+        "architecture": {**ARCHITECTURE, **plan.defaults, **architecture},
     }
     seed, place = checks.count(seed, "seed", low=0), _device(device)
     if patience is not None and not validation:
