@@ -133,18 +133,24 @@ def judge(
 def noise(rows: pd.DataFrame) -> dict[str, object]:
     """Count how many published figures lie among the draws of noise, as `report.among_noise` places them.
 
-    `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` to noise than to music of `compared`.
+    `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` to noise than to music of `compared`. Of the numbers of
+    tracks up to the `largest`, `sizes` can give all stored ARIs; `impossible` of them have no solution at the largest.
     """
+    solved = report.solutions()
     placed = report.among_noise(rows[rows["notebook"] == "audit"])
     of_vaes, compared = placed[placed["reading"].str.contains("VAE")], placed["nearer"].dropna()
     return {
-        "placed": placed.drop(columns="nearer").to_dict("records"),
+        "placed": placed.drop(columns=["nearer", "draws"]).to_dict("records"),
         "total": len(placed),
         "inside": int(placed["inside"].sum()),
         "vaes": len(of_vaes),
         "vaes_inside": int(of_vaes["inside"].sum()),
         "compared": len(compared),
         "nearer": int(compared.sum()),
+        "stored": len(solved),
+        "sizes": [int(n) for n in solved if (solved[n] > 0).all()],
+        "largest": int(solved.columns[-1]),
+        "impossible": int((solved.iloc[:, -1] == 0).sum()),
     }
 
 

@@ -88,6 +88,28 @@ def test_purity_and_accuracy_by_hand():
     assert metrics.purity([0, 0, 1, 1], [0, 1, 2, 3]) == 1.0
 
 
+@pytest.mark.parametrize("spread", [0.1, 1.0, 100.0])
+def test_a_planted_table_is_among_the_solutions_of_its_ari(spread):
+    rng = np.random.default_rng(0)
+    genre = np.arange(100) // 10
+    for _ in range(50):
+        clusters = np.concatenate([np.arange(10), rng.choice(10, 90, p=rng.dirichlet(np.full(10, spread)))])
+        (table,) = metrics.contingency(genre, clusters)
+        pairs = [int((counts * (counts - 1) // 2).sum()) for counts in (table, table.sum(0))]
+        scores = sklearn_metrics.adjusted_rand_score(genre, clusters), metrics.purity(genre, clusters)
+        found = metrics.ari_solutions(*scores, n=100, classes=10, clusters=10)
+        assert pairs in [[one.together, one.same_cluster] for one in found]
+        assert all(float(one.ari) == pytest.approx(scores[0], rel=1e-14) for one in found)
+
+
+def test_an_ari_and_a_purity_that_no_table_has_have_no_solution():
+    about = {"classes": 10, "clusters": 10}
+    assert metrics.ari_solutions(65 / 1737, 0.31, n=100, **about)
+    assert not metrics.ari_solutions(65 / 1737 + 1e-14, 0.31, n=100, **about), "another number"
+    assert not metrics.ari_solutions(65 / 1737, 0.315, n=100, **about), "half a track"
+    assert not metrics.ari_solutions(65 / 1737, 0.31, n=200, **about), "another number of tracks"
+
+
 def test_chance_is_where_independent_labels_land():
     rng = np.random.default_rng(0)
     true = np.repeat(np.arange(10), 10)
@@ -417,6 +439,7 @@ def test_holm_by_hand():
         (lambda: metrics.compare(*[score(1, 2, space="native")] * 2), "got 'native': compare in 'common'"),
         (lambda: metrics.compare(score(1, 2), score(1, 2, 3)), "as many seeds to be paired, got 2 and 3"),
         (lambda: metrics.compare(score(1, np.nan, reason="one cluster"), score(1, 2)), "every seed: one cluster"),
+        (lambda: metrics.ari_solutions(0.1, 0.5, n=25, classes=10, clusters=10), "multiple of the 10 classes, got 25"),
         (lambda: metrics.pairs_by_artist(["a", "b"], ["x"]), "artist must have 2 entries"),
         (lambda: metrics.rates_together([[0, 1]], np.ones((3, 3))), "pairs must have shape .2, 2."),
     ],
