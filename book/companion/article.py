@@ -21,7 +21,7 @@ SOURCE = ROOT / "paper" / "main.typ"
 CLAIMS = ROOT / "paper" / "claims.toml"
 PDF = ROOT / "paper" / "neurips_2024.pdf"
 BOOK = ROOT / "book"
-NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", "scaling")
+NOTEBOOKS = ("audit", "easy", "choice", "elsewhere", "inputs", "medium", "hard", "ensembles", "methods", "scaling")
 """Whose result files the article reads."""
 
 
@@ -61,7 +61,7 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
     _same_contents(provenance)
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
-    corpora = _corpora(declared.pop("corpora"), rows, own=own)
+    verdicts = report.verdicts(results)
     root = os.path.commonpath([ROOT, results])
 
     def under_root(path: Path) -> str:
@@ -72,8 +72,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         "results": {name: under_root(results / f"{name}.json") for name in NOTEBOOKS},
         "published": under_root(report.PUBLISHED),
         "figures": {path.stem: under_root(path) for path in _figures(results, own=own)},
-        "corpora": corpora,
-        "claims": judge(declared, report.verdicts(results), own=own),
+        "claims": judge(declared, verdicts, own=own),
+        "verdicts": json.loads(verdicts.to_json(orient="records")),
         "noise": noise(rows),
         "growth": growth(rows),
     }
@@ -184,19 +184,6 @@ def build(results: Path | str = PAPER) -> Path:
         with store.replacing(EXHIBITS) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
-
-
-def _corpora(parts: Mapping[str, list[str]], rows: pd.DataFrame, *, own: bool) -> dict[str, str]:
-    """Choose a corpus for each part: the first that is there, which for the article itself must be the first of all."""
-    there = set(rows["corpus"])
-    chosen = {}
-    for part, candidates in parts.items():
-        found = [name for name in candidates if name in there]
-        if not found or (not own and found[0] != candidates[0]):
-            known = ", ".join(sorted(there))
-            raise ParameterError(f"no rows of {candidates[0]}, the {part} corpus of the article; there are {known}")
-        chosen[part] = found[0]
-    return chosen
 
 
 def _same_contents(provenance: Mapping[str, Mapping[str, object]]) -> None:

@@ -346,7 +346,7 @@ def select(rows: pd.DataFrame, **columns: object) -> pd.Series:
 
 
 def stored() -> pd.DataFrame:
-    """Rows of the released run as they are kept with the project, columns as in `COLUMNS`; none if there are no files."""
+    """Rows of the released run, kept with the project, columns as in `COLUMNS`; none if there are no files."""
     if not any(PAPER.glob("*.json")):
         return pd.DataFrame(columns=list(COLUMNS))
     return collect(source=PAPER)[0]
