@@ -51,7 +51,7 @@ def test_the_numbers_are_those_of_the_reference(source, smoke_book):
     assert len(found) > 5
     assert (found["value"].isna() == golden["value"].isna()).all(), "another number is undefined"
     away = goldens.distances(found, golden)
-    far = found[away > 1].join(golden, rsuffix=" in the reference")
+    far = found[away > 1].join(golden.add_suffix(" in the reference"))
     assert far.empty, f"run `make references` if it is meant to be so:\n{far.to_string()}"
 
 
