@@ -301,6 +301,13 @@ def test_the_interval_over_tracks_stays_within_the_bounds_of_its_metric():
     assert all(high <= 1.0 for _, high in metrics.subsample_interval(classes, nearly, draws=100).values())
 
 
+@pytest.mark.parametrize(("n", "known"), [(2, False), (3, True)])
+def test_two_tracks_have_scores_and_no_interval_over_tracks(n, known):
+    for score in metrics.external_scores(np.arange(n) % 2, np.zeros(n, int), permutations=9, subsamples=100):
+        assert np.isfinite([score.mean, score.chance]).all()
+        assert np.isfinite(score.tracks).all() == known
+
+
 def drawn(rng, classes, right, *, seeds, spread=0.0):
     """Clusterings of a method that has tracks of its own that it gets wrong, and seeds of its own quality."""
     n = len(classes)
