@@ -5,7 +5,6 @@ Each score is one function of two labellings, and underneath it one of many cont
 """
 
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -209,9 +208,10 @@ def accuracy(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
 
 
 class ARISolution(NamedTuple):
-    """What counts of pairs give an ARI: as a fraction, and of how many pairs."""
+    """An ARI as a fraction in its lowest terms, and the counts of pairs that give it."""
 
-    ari: Fraction
+    numerator: int
+    denominator: int
     together: int
     """Pairs of tracks of one class and one cluster."""
     same_cluster: int
@@ -245,8 +245,8 @@ def ari_solutions(value: float, purity: float, *, n: int, classes: int, clusters
     >>> genre, clusters = np.arange(100) // 10, np.random.default_rng(0).integers(10, size=100)
     >>> ari, purity = adjusted_rand_score(genre, clusters), metrics.purity(genre, clusters)
     >>> found = metrics.ari_solutions(ari, purity, n=100, classes=10, clusters=10)
-    >>> str(found[0].ari), float(found[0].ari) == ari
-    ('122/9549', True)
+    >>> found[0].numerator, found[0].denominator, found[0].numerator / found[0].denominator == ari
+    (122, 9549, True)
     >>> len(metrics.ari_solutions(ari, purity, n=200, classes=10, clusters=10))  # no 200 tracks can have it
     0
     """
@@ -269,8 +269,9 @@ def ari_solutions(value: float, purity: float, *, n: int, classes: int, clusters
         & (2 * together + n >= squares / classes)
         & (squares <= size * n + strangers * (size + strangers))
     )
-    counts = (of[possible].tolist() for of in (above, below, together, same_cluster))
-    return [ARISolution(Fraction(a, b), t, s) for a, b, t, s in zip(*counts, strict=True)]
+    shared = np.gcd(above, below)
+    counts = (of[possible].tolist() for of in (above // shared, below // shared, together, same_cluster))
+    return list(map(ARISolution, *counts))
 
 
 METRICS: Mapping[str, Metric] = {
