@@ -123,10 +123,8 @@ def judge(
             of = lines.loc[line]
             verdict = of["verdict"].partition(" within")[0]
             if verdict != claim["verdict"] and not own:
-                told = f"difference {of['difference']:.3f}, p {of['p_holm']:.3f}"
-                raise ParameterError(
-                    f"claim {key} of {CLAIMS.name} says {claim['verdict']}, the page says {verdict}: {told}"
-                )
+                told = f"the page says {verdict}: difference {of['difference']:.3f}, p {of['p_holm']:.3f}"
+                raise ParameterError(f"claim {key} of {CLAIMS.name} says {claim['verdict']}, {told}")
             judged[key] = {"verdict": verdict, "expected": claim["verdict"], "at_floor": bool(of["at_floor"])}
             judged[key] |= {to: float(of[of_page]) for of_page, to in NUMBERS.items()}
     return judged
