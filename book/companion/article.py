@@ -58,7 +58,6 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
     """
     results = Path(results).resolve()
     rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
-    _same_contents(provenance)
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
     verdicts = report.verdicts(results)
@@ -184,18 +183,6 @@ def build(results: Path | str = PAPER) -> Path:
         with store.replacing(EXHIBITS) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
-
-
-def _same_contents(provenance: Mapping[str, Mapping[str, object]]) -> None:
-    seen: dict[str, tuple[str, str]] = {}
-    for notebook, about in provenance.items():
-        for corpus, of in about["corpora"].items():
-            first, content = seen.setdefault(corpus, (notebook, of["hash"]))
-            if of["hash"] != content:
-                raise ParameterError(
-                    f"corpus {corpus} has the content {content[:12]} in {first}.json and {of['hash'][:12]} in "
-                    f"{notebook}.json: their rows cannot stand in one article; execute both notebooks again"
-                )
 
 
 def _figures(results: Path, *, own: bool) -> list[Path]:
