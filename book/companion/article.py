@@ -57,7 +57,7 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         Where something is missing, ambiguous or undefined, a claim is not supported, or the source does not compile.
     """
     results = Path(results).resolve()
-    rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
+    rows, _ = report.collect(source=results, notebooks=NOTEBOOKS)
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
     verdicts = report.verdicts(results)
