@@ -126,7 +126,7 @@ $(ARTICLE): $(wildcard paper/*.typ paper/sections/*.typ paper/results/*.json pap
   paper/refs.bib $(wildcard data/evidence/published.csv book/companion/article.py book/companion/report.py) | $(READY)
 	@$(COMPANION) article
 
-release: $(HTML)/index.html  ## keep rows and figures of this run in paper/results: what the article prints
+release: $(EXECUTED)  ## keep rows and figures of this run in paper/results: what the article prints
 	@$(COMPANION) keep $(BUILD) --into paper/results
 
 # What it saves has no outputs: the sources stay as clean as they were.

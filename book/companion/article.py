@@ -21,7 +21,7 @@ SOURCE = ROOT / "paper" / "main.typ"
 CLAIMS = ROOT / "paper" / "claims.toml"
 PDF = ROOT / "paper" / "neurips_2024.pdf"
 BOOK = ROOT / "book"
-NOTEBOOKS = ("audit", "data", "easy", "medium", "hard", "ensembles", "methods", "scaling")
+NOTEBOOKS = ("audit", "easy", "choice", "elsewhere", "inputs", "medium", "hard", "ensembles", "methods", "scaling")
 """Whose result files the article reads."""
 
 
@@ -57,11 +57,10 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         Where something is missing, ambiguous or undefined, a claim is not supported, or the source does not compile.
     """
     results = Path(results).resolve()
-    rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
-    _same_contents(provenance)
+    rows, _ = report.collect(source=results, notebooks=NOTEBOOKS)
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
-    corpora = _corpora(declared.pop("corpora"), rows, own=own)
+    verdicts = report.verdicts(results)
     root = os.path.commonpath([ROOT, results])
 
     def under_root(path: Path) -> str:
@@ -72,8 +71,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         "results": {name: under_root(results / f"{name}.json") for name in NOTEBOOKS},
         "published": under_root(report.PUBLISHED),
         "figures": {path.stem: under_root(path) for path in _figures(results, own=own)},
-        "corpora": corpora,
-        "claims": judge(declared, report.verdicts(results), own=own),
+        "claims": judge(declared, verdicts, own=own),
+        "verdicts": json.loads(verdicts.to_json(orient="records")),
         "noise": noise(rows),
         "growth": growth(rows),
     }
@@ -123,8 +122,8 @@ def judge(
             of = lines.loc[line]
             verdict = of["verdict"].partition(" within")[0]
             if verdict != claim["verdict"] and not own:
-                told = f"difference {of['difference']:.3f}, p {of['p_holm']:.3f}"
-                raise ParameterError(f"claim {key} of {CLAIMS.name} says {claim['verdict']}, not {verdict}: {told}")
+                told = f"the page says {verdict}: difference {of['difference']:.3f}, p {of['p_holm']:.3f}"
+                raise ParameterError(f"claim {key} of {CLAIMS.name} says {claim['verdict']}, {told}")
             judged[key] = {"verdict": verdict, "expected": claim["verdict"], "at_floor": bool(of["at_floor"])}
             judged[key] |= {to: float(of[of_page]) for of_page, to in NUMBERS.items()}
     return judged
@@ -133,18 +132,24 @@ def judge(
 def noise(rows: pd.DataFrame) -> dict[str, object]:
     """Count how many published figures lie among the draws of noise, as `report.among_noise` places them.
 
-    `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` to noise than to music of `compared`.
+    `inside` of `total`, `vaes_inside` of `vaes`, and `nearer` to noise than to music of `compared`. Of the numbers of
+    tracks up to the `largest`, `sizes` can give all stored ARIs; `impossible` of them have no solution at the largest.
     """
+    solved = report.solutions()
     placed = report.among_noise(rows[rows["notebook"] == "audit"])
     of_vaes, compared = placed[placed["reading"].str.contains("VAE")], placed["nearer"].dropna()
     return {
-        "placed": placed.drop(columns="nearer").to_dict("records"),
+        "placed": placed.drop(columns=["nearer", "draws"]).to_dict("records"),
         "total": len(placed),
         "inside": int(placed["inside"].sum()),
         "vaes": len(of_vaes),
         "vaes_inside": int(of_vaes["inside"].sum()),
         "compared": len(compared),
         "nearer": int(compared.sum()),
+        "stored": len(solved),
+        "sizes": [int(n) for n in solved if (solved[n] > 0).all()],
+        "largest": int(solved.columns[-1]),
+        "impossible": int((solved.iloc[:, -1] == 0).sum()),
     }
 
 
@@ -178,31 +183,6 @@ def build(results: Path | str = PAPER) -> Path:
         with store.replacing(EXHIBITS) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
-
-
-def _corpora(parts: Mapping[str, list[str]], rows: pd.DataFrame, *, own: bool) -> dict[str, str]:
-    """Choose a corpus for each part: the first that is there, which for the article itself must be the first of all."""
-    there = set(rows["corpus"])
-    chosen = {}
-    for part, candidates in parts.items():
-        found = [name for name in candidates if name in there]
-        if not found or (not own and found[0] != candidates[0]):
-            known = ", ".join(sorted(there))
-            raise ParameterError(f"no rows of {candidates[0]}, the {part} corpus of the article; there are {known}")
-        chosen[part] = found[0]
-    return chosen
-
-
-def _same_contents(provenance: Mapping[str, Mapping[str, object]]) -> None:
-    seen: dict[str, tuple[str, str]] = {}
-    for notebook, about in provenance.items():
-        for corpus, of in about["corpora"].items():
-            first, content = seen.setdefault(corpus, (notebook, of["hash"]))
-            if of["hash"] != content:
-                raise ParameterError(
-                    f"corpus {corpus} has the content {content[:12]} in {first}.json and {of['hash'][:12]} in "
-                    f"{notebook}.json: their rows cannot stand in one article; execute both notebooks again"
-                )
 
 
 def _figures(results: Path, *, own: bool) -> list[Path]:

@@ -346,29 +346,34 @@ def select(rows: pd.DataFrame, **columns: object) -> pd.Series:
 
 
 def stored() -> pd.DataFrame:
-    """Rows of the released run as they are kept with the project, columns as in `COLUMNS`; none if there are no files."""
+    """Rows of the released run, kept with the project, columns as in `COLUMNS`; none if there are no files."""
     if not any(PAPER.glob("*.json")):
         return pd.DataFrame(columns=list(COLUMNS))
     return collect(source=PAPER)[0]
 
 
-def published() -> pd.DataFrame:
-    """Figures that the original project published: a row per method, named as in result rows, a column per metric."""
-    return pd.read_csv(PUBLISHED, index_col="model").rename_axis(None)
+def published(*, readme: bool = False) -> pd.DataFrame:
+    """Figures that the original project published: a row per method, named as in `PLACED`, a column per metric.
+
+    Those of its stored result files, with all digits, or those of the table in its README.
+    """
+    table = pd.read_csv(PUBLISHED, index_col="model").rename_axis(None)
+    return table[(table["file"] == "README.md") == readme].drop(columns=["file", "line"])
 
 
-READINGS = {
-    "features": ("raw", "native"),
-    "PCA, in its own space": ("pca", "native"),
-    "PCA, in the features": ("pca", "common"),
-    "base VAE": ("published_vae", "native"),
-    "β-VAE": ("published_beta_vae", "native"),
+PLACED = {
+    "raw": ("features, k-means", "raw"),
+    "ward": ("features, Ward", "ward"),
+    "pca": ("PCA, k-means", "pca"),
+    "published_vae_medium": ("base VAE, medium task", "published_vae"),
+    "published_vae": ("base VAE, hard task", "published_vae"),
+    "published_beta_vae": ("β-VAE, hard task", "published_beta_vae"),
 }
-"""How a line of the published table may be read, by model and by space of its shape metrics, which it does not tell."""
+"""What a stored line is called, and the model of the audit that it is placed among."""
 
 
 def among_noise(rows: pd.DataFrame) -> pd.DataFrame:
-    """Place every published figure among the draws of noise and beside what real tracks give.
+    """Place every stored figure among the draws of noise and beside what real tracks give.
 
     Parameters
     ----------
@@ -379,19 +384,17 @@ def among_noise(rows: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One line per figure: `reading`, `metric`, `value`, `low` and `high` (the middle 95 % of the draws), `below` (the
-        share of draws below the value), `inside`, and `nearer`: whether it is nearer to the median of noise than to the
-        mean of real tracks; NaN where a shuffled order decides, or there are no real tracks.
+        share of draws below the value), `inside`, `nearer`: whether it is nearer to the median of noise than to the
+        mean of real tracks; NaN where a shuffled order decides, or there are no real tracks; and `draws`.
     """
-    figures, lines = published(), []
+    lines = []
     noisy, real = rows[rows["corpus"] == "noise"], rows[rows["corpus"] != "noise"]
-    for reading, (model, space) in READINGS.items():
-        for metric in figures:
+    for line, figures in published().iterrows():
+        reading, model = PLACED[line]
+        for metric, value in figures.items():
             labelled = metric in metrics.LABEL_METRICS
-            if reading == "PCA, in the features" and labelled:
-                continue  # the same clusters as in its own space
-            shuffled = labelled and f"{model}_shuffled" in {*noisy["model"]}
-            about = {"metric": metric, "space": "labels" if labelled else space}
-            value = float(figures.loc[model, metric])
+            shuffled = labelled and model.startswith("published")
+            about = {"metric": metric, "space": "labels" if labelled else "native"}
             draws = np.array(select(noisy, model=f"{model}_shuffled" if shuffled else model, **about)["values"])
             low, high = map(float, np.quantile(draws, [0.025, 0.975]))
             line = {"reading": reading, "metric": metric, "value": value, "low": low, "high": high}
@@ -399,8 +402,20 @@ def among_noise(rows: pd.DataFrame) -> pd.DataFrame:
             if len(real) and not shuffled:
                 there = select(real, model=model, **about)["mean"]
                 line["nearer"] = float(abs(value - np.median(draws)) < abs(value - there))
-            lines.append(line)
+            lines.append(line | {"draws": draws})
     return pd.DataFrame(lines)
+
+
+def solutions(sizes: Iterable[int] = range(100, 1001, 100)) -> pd.DataFrame:
+    """Count how many tables of so many tracks, in ten classes of equal size, can have each stored ARI and purity.
+
+    A line per stored row, named as in `PLACED`, a column per number of tracks: see `metrics.ari_solutions`.
+    """
+    stored = published()[["ari", "purity"]]
+    return pd.DataFrame(
+        {n: [len(metrics.ari_solutions(*of, n=n, classes=10, clusters=10)) for of in stored.to_numpy()] for n in sizes},
+        index=stored.index,
+    )
 
 
 def score(row: pd.Series) -> Score:

@@ -4,10 +4,6 @@ import csv
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +17,7 @@ from companion import front, own, report
 from companion.__main__ import main
 from vae_lib import corpus
 from vae_lib.checks import ParameterError
+from vae_lib.features import tracks
 
 ROOT = Path(__file__).resolve().parents[2]
 RATE = 22_050
@@ -116,29 +113,31 @@ def test_only_what_changed_is_done_again(tmp_path):
     assert (before != after).any(axis=1).tolist() == [True, False, False, False]
 
 
-@pytest.mark.slow
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path):
-    rows = [[tone(tmp_path / f"{number}.wav", number, seconds=3).name] for number in range(40)]
+def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
+    rows = [[tone(tmp_path / f"{number}.wav", number).name] for number in range(6)]
     path = manifest(tmp_path / "songs.csv", rows, header=["audio"])
     build = ROOT / "_build" / front.build_name(path, profile="smoke")
-    command = [sys.executable, "-m", "companion", "derive", "smoke"]
-    options = {"cwd": ROOT, "env": os.environ | {"MANIFEST": str(path)}, "text": True}
+    gather, read, opened = own.gather, tracks.load_audio, []
+
+    def until_the_fourth(audio, **options):
+        opened.append(Path(audio).name)
+        if len(opened) == 4:
+            raise KeyboardInterrupt
+        return read(audio, **options)
+
+    monkeypatch.setattr(tracks, "load_audio", until_the_fourth)
+    monkeypatch.setattr(own, "gather", lambda source, **options: gather(source, **options | {"workers": 1}))
+    monkeypatch.setenv("MANIFEST", str(path))
+    monkeypatch.setenv("TQDM_MININTERVAL", "30")
+    monkeypatch.chdir(ROOT)
     try:
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, **options) as run:
-            while run.poll() is None and len(kept := [*(build / "features").glob("[!.]*.npz")]) < 5:
-                time.sleep(0.05)
-            run.send_signal(signal.SIGINT)
-            _, said = run.communicate(timeout=60)
-        assert run.returncode == 130
-        assert "the same command goes on from there" in said
-        assert "Traceback" not in said
+        assert main(["derive", "smoke"]) == 130
+        assert "the same command goes on from there" in capsys.readouterr().err
         assert not (build / "corpus").exists()
-        times = {each: each.stat().st_mtime_ns for each in kept if each.exists()}
-        again = subprocess.run(command, capture_output=True, **options)
-        assert again.returncode == 0, again.stderr
-        assert again.stdout.strip() == build.name
-        assert times == {each: each.stat().st_mtime_ns for each in times}, "nothing is computed twice"
-        assert len(corpus.read(build / "corpus")) == 40
+        assert main(["derive", "smoke"]) == 0
+        assert capsys.readouterr().out.strip() == build.name
+        assert sorted(opened) == sorted([*(row[0] for row in rows), opened[3]]), "nothing is computed twice"
+        assert len(corpus.read(build / "corpus")) == 6
     finally:
         shutil.rmtree(build, ignore_errors=True)
 
@@ -398,34 +397,43 @@ def test_a_book_about_all_that_a_list_may_hold(make_own, run_make, tmp_path):
 
 
 @pytest.mark.slow
-def test_without_labels_and_words_the_book_is_smaller_and_says_so(make_own, tmp_path):
+def test_without_labels_and_words_the_book_is_smaller_and_says_so(run_make, tmp_path, monkeypatch):
     rows = [[tone(tmp_path / "a b" / f"{number}.wav", number).name] for number in range(20)]
-    result, build = make_own(MANIFEST=manifest(tmp_path / "a b" / "plain.csv", rows, header=["audio"]))
-    assert result.returncode == 0, result.stdout + result.stderr
-    front_page = shown(pages(build)["index"])
-    for said in ("there is no genre column", "there is no language column", "no track comes with words"):
-        assert said in front_page
-    rows, _ = report.read(build / "results" / "own_clusters.json")
-    assert set(rows["target"]) == {"none"}
+    path = manifest(tmp_path / "a b" / "plain.csv", rows, header=["audio"])
+    build = ROOT / "_build" / front.build_name(path, profile="smoke")
+    monkeypatch.setenv("MANIFEST", str(path))
+    monkeypatch.setenv("TQDM_MININTERVAL", "30")
+    monkeypatch.chdir(ROOT)
+    try:
+        assert main(["derive", "smoke"]) == 0
+        front_page = (build / "front/book/index.md").read_text(encoding="utf-8")
+        for said in ("there is no genre column", "there is no language column", "no track comes with words"):
+            assert said in front_page
+        result = run_make(f"_build/{build.name}/executed/own_clusters.ipynb", "PROFILE=smoke", f"NAME={build.name}")
+        assert result.returncode == 0, result.stdout + result.stderr
+        rows, _ = report.read(build / "results" / "own_clusters.json")
+        assert set(rows["target"]) == {"none"}
+    finally:
+        shutil.rmtree(build, ignore_errors=True)
 
 
 @pytest.mark.slow
-def test_two_tracks_in_a_folder_give_a_page_that_says_what_they_cannot_tell_and_may_be_varied(make_own, tmp_path):
+def test_a_variation_of_two_tracks_in_a_folder_says_what_they_cannot_tell(make_own, tmp_path):
     music = tmp_path / "my music"
     tone(music / "rock" / "a.wav", 1)
     tone(music / "rock" / "live" / "b.flac", 2)
     tone(music / ".hidden" / "c.wav", 3)
     (music / "rock" / "cover.jpg").write_bytes(b"")
-    result, build = make_own(FOLDER=music)
+    result, build = make_own(FOLDER=music, changes="own.permutations=50")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "own_clusters" not in pages(build)
-    assert "all tracks have the same genre, rock" in shown(pages(build)["index"])
-    before = {path: path.read_bytes() for path in build.rglob("*") if path.is_file()}
-    result, varied = make_own(FOLDER=music, changes="methods.permutations=50")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert varied != build
-    assert "<strong>methods.permutations = 50</strong>" in pages(varied)["own"]
-    assert {path: path.read_bytes() for path in before} == before
+    assert build.name != front.build_name(music, profile="smoke"), "the book without the change has a folder of its own"
+    book = pages(build)
+    assert "own_clusters" not in book
+    assert "all tracks have the same genre, rock" in shown(book["index"])
+    assert "<strong>own.permutations = 50</strong>" in book["own"]
+    rows, _ = report.read(build / "results" / "own.json")
+    assert rows["chance"].notna().all()
+    assert rows["tracks_low"].isna().all(), "half of two tracks has no score"
 
 
 # The songs to try it with.

@@ -158,6 +158,21 @@ def test_select_insists_on_one_row(results):
         report.select(rows, colour="red")
 
 
+def test_published_figures_have_all_digits_and_those_of_the_readme_stay_apart():
+    stored, readme = report.published(), report.published(readme=True)
+    assert list(stored.index) == list(report.PLACED)
+    assert stored.notna().all(axis=None)
+    assert {*readme.index} < {*stored.index}
+    assert (stored.loc["raw", "ari"], readme.loc["raw", "ari"]) == (0.03742084052964882, 0.037)
+
+
+def test_only_a_hundred_tracks_can_have_all_the_stored_aris():
+    counts = report.solutions()
+    assert counts.columns[(counts > 0).all()].tolist() == [100]
+    assert not counts[[200, 500]].any(axis=None)
+    assert (counts[1000] == 0).sum() == 3
+
+
 def test_methods_are_compared_seed_by_seed_from_a_result_file(results):
     better, worse = [0.5, 0.6, 0.8], [0.2, 0.5, 0.6]
     run = results("scratch", row(*better), row(*worse, model="raw"), row(*worse, model="raw", target="language"))

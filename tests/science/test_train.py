@@ -285,7 +285,9 @@ def test_a_seed_stops_when_held_out_tracks_are_explained_no_better_and_keeps_its
 def test_no_seed_stops_while_the_weight_of_the_divergence_still_rises(noise):
     rising = train.fit("vae", noise, seed=0, epochs=60, patience=2, **OVERFIT | {"warmup": 25})
     assert rising.history["epoch"].max() >= 27
-    cut, plain = (train.fit("vae", noise, seed=0, epochs=4, patience=of, **OVERFIT | {"warmup": 10}) for of in (2, None))
+    cut, plain = (
+        train.fit("vae", noise, seed=0, epochs=4, patience=of, **OVERFIT | {"warmup": 10}) for of in (2, None)
+    )
     assert np.array_equal(cut.latents, plain.latents)
 
 

@@ -9,6 +9,7 @@ from vae_lib.metrics.agreement import (
     accuracy,
     ami,
     ari,
+    ari_solutions,
     contingency,
     entropy,
     nmi,

@@ -5,6 +5,7 @@ Each score is one function of two labellings, and underneath it one of many cont
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import optimize, special
@@ -204,6 +205,73 @@ def accuracy(labels_true: np.ndarray, labels_pred: np.ndarray) -> float:
     0.5
     """
     return float(_accuracy(_table(labels_true, labels_pred)))
+
+
+class ARISolution(NamedTuple):
+    """An ARI as a fraction in its lowest terms, and the counts of pairs that give it."""
+
+    numerator: int
+    denominator: int
+    together: int
+    """Pairs of tracks of one class and one cluster."""
+    same_cluster: int
+    """Pairs of tracks of one cluster."""
+
+
+def ari_solutions(value: float, purity: float, *, n: int, classes: int, clusters: int) -> list[ARISolution]:
+    """Find the counts of pairs that give this very ARI, to the last digit, for n tracks in classes of equal size.
+
+    Of N pairs of tracks, C belong to one class, S to one cluster and T to both, and
+
+        ARI = 2 (N T − C S) / (N (C + S) − 2 C S).
+
+    N and C are known, S and T are integers, so that only some of the numbers with sixteen digits are possible. Every S
+    is tried with the nearest T. What no table can have is left out: T has a least value, for which clusters are spread
+    evenly over the classes, and a purity of w / n needs w tracks in clusters that are no larger than a class. What
+    remains may still be impossible; where nothing remains, the ARI cannot be one of n tracks.
+
+    Parameters
+    ----------
+    value, purity : float
+        ARI and purity of one clustering, all digits, as scikit-learn gives them: a quotient of integers, rounded once.
+    n, classes, clusters : int
+        Tracks, a multiple of the classes; and no cluster is empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.metrics import adjusted_rand_score
+    >>> from vae_lib import metrics
+    >>> genre, clusters = np.arange(100) // 10, np.random.default_rng(0).integers(10, size=100)
+    >>> ari, purity = adjusted_rand_score(genre, clusters), metrics.purity(genre, clusters)
+    >>> found = metrics.ari_solutions(ari, purity, n=100, classes=10, clusters=10)
+    >>> found[0].numerator, found[0].denominator, found[0].numerator / found[0].denominator == ari
+    (122, 9549, True)
+    >>> len(metrics.ari_solutions(ari, purity, n=200, classes=10, clusters=10))  # no 200 tracks can have it
+    0
+    """
+    size, rest = divmod(checks.count(n, "n", low=2), checks.count(classes, "classes"))
+    if rest:
+        raise ParameterError(f"n must be a multiple of the {classes} classes, got {n}")
+    strangers = n - round(purity * n)  # tracks that are not of the commonest class of their cluster
+    if abs(purity * n - round(purity * n)) > 1e-9:
+        return []
+    least = sum(_pairs(len(part)) for part in np.array_split(np.arange(n), clusters))
+    same_cluster = np.arange(least, _pairs(n - clusters + 1) + 1)
+    pairs, same_class = _pairs(n), classes * _pairs(size)
+    below = pairs * (same_class + same_cluster) - 2 * same_class * same_cluster
+    together = np.rint((value * below / 2 + same_class * same_cluster) / pairs).astype(np.int64)
+    above = 2 * (pairs * together - same_class * same_cluster)
+    squares = 2 * same_cluster + n  # of the sizes of clusters, summed
+    possible = (
+        (np.abs(above / below - value) <= 4 * np.spacing(abs(value)))
+        & (together <= np.minimum(same_class, same_cluster))
+        & (2 * together + n >= squares / classes)
+        & (squares <= size * n + strangers * (size + strangers))
+    )
+    shared = np.gcd(above, below)
+    counts = (of[possible].tolist() for of in (above // shared, below // shared, together, same_cluster))
+    return list(map(ARISolution, *counts))
 
 
 METRICS: Mapping[str, Metric] = {

@@ -37,7 +37,7 @@ class Score(NamedTuple):
         What chance gives for the mean over seeds, draw by draw; NaN where a draw has no score. Empty if it was not
         computed; a single value is a chance level that is known without drawing, and gives no p-value.
     tracks : tuple of float
-        From `subsample_interval`; NaN if it was not computed.
+        From `subsample_interval`; NaN if it was not computed, or there are too few tracks for one.
     reason : str
         Why values are undefined; empty if none is.
 
@@ -118,7 +118,8 @@ def external_scores(
     clusterings : array-like, shape (seeds, n) or (n,)
         One clustering per seed.
     permutations, subsamples : int
-        Draws of the null distribution, and of the interval over tracks (see `subsample_interval`; 0 for none).
+        Draws of the null distribution, and of the interval over tracks (see `subsample_interval`; 0 for none). Two
+        tracks leave no subsample to score: their interval is NaN.
     noise : {"singletons", "cluster"}, optional
         What tracks with label −1 count as, as in `without_noise`; without it they are an error.
     seed : int
@@ -155,7 +156,7 @@ def external_scores(
     values = agreement.over_draws(classes, found)
     null = np.mean([agreement.over_draws(shuffled, clusters) for clusters in found], axis=0)
     tracks = {}
-    if checks.count(subsamples, "subsamples", low=0):
+    if checks.count(subsamples, "subsamples", low=0) and len(classes) > 2:
         tracks = subsample_interval(classes, found, draws=subsamples, seed=seed)
     return [
         Score(name, "labels", *of_metric, tracks.get(name, (np.nan, np.nan)))
