@@ -14,7 +14,7 @@ import typst
 
 from companion import ROOT, execute, report
 from companion.report import EXHIBITS, PAPER
-from vae_lib import checks, scaling, store
+from vae_lib import checks, store
 from vae_lib.checks import ParameterError
 
 SOURCE = ROOT / "paper" / "main.typ"
@@ -74,7 +74,6 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         "claims": judge(declared, verdicts, own=own),
         "verdicts": json.loads(verdicts.to_json(orient="records")),
         "noise": noise(rows),
-        "growth": growth(rows),
     }
     compiler = typst.Compiler(
         SOURCE,
@@ -151,17 +150,6 @@ def noise(rows: pd.DataFrame) -> dict[str, object]:
         "largest": int(solved.columns[-1]),
         "impossible": int((solved.iloc[:, -1] == 0).sum()),
     }
-
-
-def growth(rows: pd.DataFrame) -> list[dict[str, object]]:
-    """Give for every step of the scaling page the largest number of tracks it was run on, and how it grows there."""
-    steps = []
-    for step, measured in rows[rows["notebook"] == "scaling"].groupby("model", sort=False):
-        table = measured.pivot_table(index="n", columns="metric", values="mean").reset_index()
-        last = table.iloc[-1]
-        numbers = {column: float(last[column]) for column in ("seconds", "mebibytes")}
-        steps.append({"step": step, "n": int(last["n"]), **numbers, "exponent": scaling.slope(table, "seconds")})
-    return steps
 
 
 def build(results: Path | str = PAPER) -> Path:
