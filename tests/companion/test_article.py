@@ -32,6 +32,9 @@ DEFINITIONS = {
     "0.02": "the margin of equality",
     "16": "latents",
     "53": "columns",
+    "155": "columns of FMA",
+    "69": "columns of Indian music",
+    "0.5": "noise of the frozen model, in the name of its row",
 }
 """Numbers that may stand in the source: what they define was decided and not measured."""
 
