@@ -119,8 +119,8 @@ def recipe(name: str) -> str:
     Examples
     --------
     >>> from companion import reference
-    >>> reference.recipe("vae")
-    'As the recipe `vae`: base VAE: Gaussian posterior, standard normal prior; β = 1.'
+    >>> reference.recipe("conv_vae")
+    'As the recipe `conv_vae`: convolutional VAE on the log-mel image; β = 1.'
     """
     found = models.RECIPES[name]
     return f"As the recipe `{name}`: {found.summary}; β = {found.beta:g}."

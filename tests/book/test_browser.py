@@ -111,7 +111,7 @@ def test_a_mark_opens_by_keyboard_and_leads_to_its_cell_unfolded(html, tab):
 def test_a_link_from_another_page_unfolds_the_cell_too(html, tab):
     tab.goto((html / "book/index.html").as_uri())
     tab.locator("a:has(.pasted-text)").first.click()
-    tab.wait_for_url("**/results.html#cell-results-*")
+    tab.wait_for_url("**/audit.html#cell-audit-*")
     tab.locator(":target .cell_input pre").wait_for(state="visible")
 
 
@@ -135,7 +135,7 @@ def test_formulas_are_typeset(html, tab):
     assert tab.wrong == []
 
 
-@pytest.mark.parametrize(("term", "found"), [("DBSCAN", "glossary"), ("traversal", "hard"), ("consensus", "ensembles")])
+@pytest.mark.parametrize(("term", "found"), [("DBSCAN", "glossary"), ("whitening", "inputs"), ("conditional", "hard")])
 def test_search_returns_the_right_page(term, found, html, tab):
     tab.goto((html / "search.html").as_uri() + f"?q={term}")
     tab.wait_for_selector("#search-results li")

@@ -195,7 +195,7 @@ def test_a_range_on_the_page_is_kept_and_its_direction_is_right(name):
 
 
 def test_pages_lead_to_the_glossary(html):
-    for name in ("methods", "easy", "medium", "hard", "ensembles"):
+    for name in ("methods", "easy", "medium", "hard"):
         links = [link.get("href", "") for link in page(html, f"book/{name}").find_all("a")]
         assert any(link.startswith("glossary.html#term-") for link in links), name
 

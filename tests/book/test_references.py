@@ -48,7 +48,7 @@ def test_a_reference_holds_nothing_that_differs_between_processors(source):
 def test_the_numbers_are_those_of_the_reference(source, smoke_book):
     golden, found = goldens.read(source.stem), goldens.numbers(smoke_book, source.stem)
     assert list(found.index) == list(golden.index), "other rows or numbers than in the reference: run `make references`"
-    assert len(found) > 5
+    assert len(found) > 5 or source.stem == "results"  # which prints counts only
     assert (found["value"].isna() == golden["value"].isna()).all(), "another number is undefined"
     away = goldens.distances(found, golden)
     far = found[away > 1].join(golden.add_suffix(" in the reference"))

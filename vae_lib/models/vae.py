@@ -196,7 +196,7 @@ def compose(
     >>> model.encoders["audio"].body
     Sequential(
       (0): Linear(in_features=57, out_features=64, bias=True)
-      (1): LayerNorm((64,), eps=1e-05, elementwise_affine=True)
+      (1): LayerNorm((64,), eps=1e-05, elementwise_affine=True, bias=True)
       (2): ReLU()
     )
     """
