@@ -79,28 +79,6 @@ def log_mel(image: np.ndarray, ax: Axes, *, title: str, seconds: float) -> Axes:
     return ax
 
 
-def artists_per_genre(tracks: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw a bar per genre: its tracks, split into one block per artist, tracks of unknown artist in white.
-
-    Parameters
-    ----------
-    tracks : pandas.DataFrame
-        With columns `genre` and `artist`.
-    ax : Axes
-    """
-    for row, (_, group) in enumerate(tracks.groupby("genre", observed=True)):
-        counts = group["artist"].value_counts()
-        ends = np.cumsum([*counts, group["artist"].isna().sum()])
-        for block, (end, width) in enumerate(zip(ends, np.diff(ends, prepend=0), strict=True)):
-            known = block < len(counts)
-            shade = palette(1)[0] if known else "white"
-            ax.barh(row, width, left=end - width, color=shade, edgecolor="white" if known else "grey", linewidth=1.5)
-    genres = tracks["genre"].astype("category").cat.categories
-    ax.set(yticks=range(len(genres)), yticklabels=genres, xlabel="tracks, one block per artist", ylabel="genre")
-    ax.invert_yaxis()
-    return ax
-
-
 def training_curves(history: pd.DataFrame, column: str, ax: Axes, *, label: str, color: object = None) -> Axes:
     """Draw `column` of a training history: mean over seeds, and the range from the least to the greatest.
 
@@ -121,26 +99,6 @@ def training_curves(history: pd.DataFrame, column: str, ax: Axes, *, label: str,
     (line,) = ax.plot(mean.index, mean, label=label, color=color)
     ax.fill_between(mean.index, over_seeds.min(), over_seeds.max(), color=line.get_color(), alpha=0.2, linewidth=0)
     ax.set(xlabel="epoch", ylabel=units.get(column, "latents"), title=titles.get(column, column.replace("_", " ")))
-    return ax
-
-
-def early_stopping(history: pd.DataFrame, ax: Axes, *, title: str, color: object = None) -> Axes:
-    """Draw the validation loss of every seed over the epochs, with a dot at its least: the epoch that is kept.
-
-    Parameters
-    ----------
-    history : pandas.DataFrame
-        As in ``train.Fit``, of a training with held-out tracks.
-    ax : Axes
-    title : str
-    color : matplotlib colour, optional
-    """
-    color = color or palette(1)[0]
-    for _, of_seed in history.groupby("seed"):
-        ax.plot(of_seed["epoch"], of_seed["validation_loss"], color=color, alpha=0.6, linewidth=1)
-    best = history.loc[history.groupby("seed")["validation_loss"].idxmin()]
-    ax.plot(best["epoch"], best["validation_loss"], "o", color=color, markeredgecolor="black", markersize=5)
-    ax.set(xlabel="epoch", ylabel="validation loss (nats per track)", title=title)
     return ax
 
 
@@ -233,21 +191,6 @@ def scatter(
         ax.set(title=title, xlabel=axes[0], ylabel=axes[1])
     if legend:
         ax.legend(title=legend, bbox_to_anchor=(1, 1), loc="upper left", fontsize="small")
-    return ax
-
-
-def contingency(table: pd.DataFrame, ax: Axes) -> Axes:
-    """Draw counts of tracks as a heat map, one row per class, one column per cluster; zeros are left blank.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Counts; the names of its index and columns label the axes.
-    ax : Axes
-    """
-    text = table.astype(str).where(table > 0, "")
-    sns.heatmap(table, annot=text, fmt="", cmap="Blues", linewidths=0.5, ax=ax, cbar_kws={"label": "tracks"})
-    ax.tick_params(axis="y", rotation=0)
     return ax
 
 
@@ -407,73 +350,6 @@ def lines(
     return ax
 
 
-def sweep(by_value: Mapping[float, Score], ax: Axes, *, xlabel: str, title: str, marked: Sequence[float] = ()) -> Axes:
-    """Draw a measure over the values of a setting: mean and range over seeds, and its chance level as a dashed line.
-
-    Parameters
-    ----------
-    by_value : mapping of float to Score
-        Values above 0, on a logarithmic axis.
-    ax : Axes
-    xlabel, title : str
-    marked : sequence of float
-        Values that get a vertical line.
-    """
-    values = list(by_value)
-    seeds = np.array([np.asarray(score.values) for score in by_value.values()])
-    chance = [score.chance for score in by_value.values()]
-    ax.fill_between(values, seeds.min(1), seeds.max(1), color=palette(1)[0], alpha=0.2, linewidth=0)
-    ax.plot(values, seeds.mean(1), "o-", color=palette(1)[0], markersize=4)
-    if not np.isnan(chance).all():
-        ax.plot(values, chance, "--", color="0.4")
-    for value in marked:
-        ax.axvline(value, color="0.7", linewidth=1, zorder=0)
-    ax.set_xscale("log")
-    ax.set_xticks(values, [f"{value:g}" for value in values], fontsize="small")
-    ax.minorticks_off()
-    ax.set(xlabel=xlabel, title=title)
-    return ax
-
-
-def importance(table: pd.DataFrame, ax: Axes, *, title: str) -> Axes:
-    """Draw how much of what is known of each factor comes from each latent, from 0 to 1.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A row per latent, a column per factor; a column sums to 1, as from ``metrics.dci``.
-    ax : Axes
-    title : str
-    """
-    text = table.map(lambda share: f"{share:.1f}" if share >= 0.1 else "")
-    sns.heatmap(table, annot=text, fmt="", cmap="Blues", vmin=0, vmax=1, linewidths=0.5, cbar=False, ax=ax)
-    ax.tick_params(axis="x", rotation=35)
-    ax.tick_params(axis="y", rotation=0)
-    ax.set_title(title)
-    return ax
-
-
-def together(by_method: Mapping[str, Mapping[str, np.ndarray]], ax: Axes) -> Axes:
-    """Draw how often pairs of tracks land in one cluster, a row per method, a marker per kind of pair.
-
-    Parameters
-    ----------
-    by_method : mapping of method to mapping of kind to array, shape (seeds,)
-        Shares from 0 to 1, as from ``metrics.rates_together``; drawn as mean and range over seeds.
-    ax : Axes
-    """
-    kinds = list(next(iter(by_method.values())))
-    for place, (kind, color) in enumerate(zip(kinds, palette(len(kinds)), strict=True)):
-        rows = np.arange(len(by_method)) + 0.5 * ((place + 0.5) / len(kinds) - 0.5)
-        rates = np.array([rates[kind] for rates in by_method.values()])
-        ax.hlines(rows, rates.min(1), rates.max(1), color=color, linewidth=1.5, alpha=0.6)
-        ax.plot(rates.mean(1), rows, MARKERS[place], color=color, markersize=5, label=kind)
-    ax.set(yticks=range(len(by_method)), yticklabels=list(by_method), ylim=(len(by_method) - 0.5, -0.5))
-    ax.set_xlabel("share of pairs in one cluster")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize="small", ncols=2)
-    return ax
-
-
 def ablation(
     mean: pd.DataFrame, ax: Axes, *, title: str, sd: pd.DataFrame | None = None, found: pd.DataFrame | None = None
 ) -> Axes:
@@ -532,30 +408,4 @@ def placed(draws: Mapping[str, np.ndarray], marks: Mapping[str, float], ax: Axes
         if name in marks:
             ax.plot(marks[name], row, "D", color="black", mec="white", markersize=7, zorder=3)
     ax.set(yticks=range(len(draws)), yticklabels=list(draws), ylim=(len(draws) - 0.5, -0.5), xlabel=xlabel)
-    return ax
-
-
-def ranking(table: pd.DataFrame, ax: Axes, *, xlabel: str) -> Axes:
-    """Draw a line per method: its score, how far training luck and how far the tracks would move it, and chance.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        A row per method, in the order to draw from above. Index: the names. Columns `mean`, `ci_low`, `ci_high`,
-        `tracks_low`, `tracks_high`, `chance`, and `family`, which gives colour and marker.
-    ax : Axes
-    xlabel : str
-    """
-    place = np.arange(len(table))[::-1]
-    families = sorted(table["family"].unique())
-    for color, marker, family in zip(palette(len(families)), MARKERS, families, strict=False):
-        of = (table["family"] == family).to_numpy()
-        rows, height = table[of], place[of]
-        ax.hlines(height, rows["tracks_low"], rows["tracks_high"], color=color, lw=1, alpha=0.7)
-        ax.hlines(height, rows["ci_low"], rows["ci_high"], color=color, lw=4, alpha=0.5)
-        ax.plot(rows["mean"], height, marker, color=color, label=family, markersize=5)
-    ax.plot(table["chance"], place, "|", color="black", markersize=8, label="chance")
-    ax.set_yticks(place, table.index, fontsize=8)
-    ax.set(xlabel=xlabel, ylim=(-0.7, len(table) - 0.3))
-    ax.grid(axis="y", lw=0.3)
     return ax

@@ -283,19 +283,6 @@ def test_giving_up_on_tracks_costs_agreement_and_never_improves_a_shape():
 # Pairs of tracks.
 
 
-def test_pairs_by_artist_compares_only_genres_that_hold_both_kinds():
-    genre = ["blues"] * 2 + ["pop"] * 4 + ["jazz"] * 2
-    pairs = metrics.pairs_by_artist(genre, ["a", "a", "b", "b", "c", None, "d", "e"])
-    found = {kind: np.argwhere(np.triu(chosen, 1)).tolist() for kind, chosen in pairs.items()}
-    assert found["genre of one artist"] == [[0, 1]]
-    assert found["same genre, same artist"] == [[2, 3]]
-    assert found["same genre, another artist"] == [[2, 4], [3, 4]]  # not jazz: it holds no pair of one artist
-    assert len(found["another genre"]) == 2 * 4 + 2 * 2 + 4 * 2
-    together = np.ones((3, 3), dtype=bool)
-    assert metrics.rates_together([[0, 0, 1], [2, 2, 2]], together).tolist() == [pytest.approx(1 / 3), 1.0]
-    assert np.isnan(metrics.rates_together([[0, 0, 1]], ~together)).all()
-
-
 # Intervals over tracks, and comparisons.
 
 
@@ -447,8 +434,6 @@ def test_holm_by_hand():
         (lambda: metrics.compare(score(1, 2), score(1, 2, 3)), "as many seeds to be paired, got 2 and 3"),
         (lambda: metrics.compare(score(1, np.nan, reason="one cluster"), score(1, 2)), "every seed: one cluster"),
         (lambda: metrics.ari_solutions(0.1, 0.5, n=25, classes=10, clusters=10), "multiple of the 10 classes, got 25"),
-        (lambda: metrics.pairs_by_artist(["a", "b"], ["x"]), "artist must have 2 entries"),
-        (lambda: metrics.rates_together([[0, 1]], np.ones((3, 3))), "pairs must have shape .2, 2."),
     ],
 )
 def test_bad_input_is_one_clear_error(call, message):

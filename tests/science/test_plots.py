@@ -39,16 +39,6 @@ def test_training_curves_show_mean_and_range_over_seeds(ax):
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", "nats per track")
 
 
-def test_early_stopping_marks_the_best_epoch_of_every_seed(ax):
-    losses = pd.DataFrame(
-        {"epoch": [1, 1, 2, 2, 3], "seed": [0, 1, 0, 1, 1], "validation_loss": [5.0, 9.0, 6.0, 7.0, 8.0]}
-    )
-    plots.early_stopping(losses, ax, title="VAE")
-    *seeds, dots = ax.lines
-    assert [line.get_ydata().tolist() for line in seeds] == [[5.0, 6.0], [9.0, 7.0, 8.0]]
-    assert (dots.get_xdata().tolist(), dots.get_ydata().tolist()) == ([1, 2], [5.0, 7.0])
-
-
 def test_divergences_are_sorted_within_each_seed(ax):
     plots.divergences(np.array([[0.0, 3.0, 1.0], [5.0, 1.0, 0.0]]), ax, title="VAE")
     assert [bar.get_height() for bar in ax.patches] == [4.0, 1.0, 0.0]
@@ -79,20 +69,6 @@ def test_scatter_names_every_group_and_tells_groups_apart_without_colour(ax):
 def test_scatter_refuses_labels_of_another_length(ax):
     with pytest.raises(ParameterError, match="labels must have 3 labels, one per track, got 2"):
         plots.scatter(np.zeros((3, 2)), ["a", "b"], ax, title="map")
-
-
-def test_artists_per_genre_draws_one_block_per_artist_and_unknown_ones_apart(ax):
-    tracks = pd.DataFrame({"genre": ["pop", "pop", "pop", "jazz"], "artist": ["a", "a", None, "b"]})
-    plots.artists_per_genre(tracks, ax)
-    blocks = [(bar.get_y() + bar.get_height() / 2, bar.get_x(), bar.get_width()) for bar in ax.patches]
-    assert [block for block in blocks if block[2]] == [(0, 0, 1), (1, 0, 2), (1, 2, 1)]
-
-
-def test_log_mel_and_contingency_label_their_axes(ax):
-    plots.log_mel(np.zeros((4, 6)), ax, title="blues", seconds=30)
-    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_title()) == ("time (s)", "mel band", "blues")
-    plots.contingency(pd.crosstab(pd.Series(["a", "b"], name="genre"), pd.Series([0, 1], name="cluster")), ax)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("cluster", "genre")
 
 
 def test_colours_differ_up_to_many_groups():
@@ -133,29 +109,6 @@ def test_differences_show_every_column_even_an_exact_one_and_the_limit(ax):
     assert ax.lines[1].get_xdata()[0] == 0.01
 
 
-def test_a_sweep_shows_the_range_over_seeds_and_chance(ax):
-    by_value = {beta: Score("mig", "labels", np.array([0.1, 0.3]) * beta, np.array([0.05])) for beta in (0.5, 1.0, 4.0)}
-    plots.sweep(by_value, ax, xlabel="β", title="MIG", marked=[1.0])
-    assert ax.lines[0].get_ydata().tolist() == pytest.approx([0.1, 0.2, 0.8])
-    assert ax.lines[1].get_ydata().tolist() == [0.05] * 3
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["0.5", "1", "4"]
-
-
-def test_importance_writes_the_shares_that_matter(ax):
-    table = pd.DataFrame({"tempo": [0.9, 0.1], "key": [0.0, 1.0]}, index=["latent 1", "latent 2"])
-    plots.importance(table, ax, title="seed 0")
-    assert [text.get_text() for text in ax.texts] == ["0.9", "", "0.1", "1.0"]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["tempo", "key"]
-
-
-def test_pairs_that_land_together_stand_by_method_and_kind(ax):
-    rates = {"same genre": np.array([0.2, 0.4]), "other genre": np.array([0.1, 0.1])}
-    plots.together({"VAE": rates, "CVAE": rates}, ax)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["same genre", "other genre"]
-    assert ax.lines[0].get_xdata().tolist() == pytest.approx([0.3, 0.3])
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["VAE", "CVAE"]
-
-
 def test_ablation_writes_every_score_and_hatches_what_is_chance(ax):
     mean = pd.DataFrame({"raw": [0.5, -0.001], "VAE": [0.25, 0.0]}, index=["audio", "lyrics"])
     plots.ablation(mean, ax, title="genre", sd=mean.abs(), found=mean > 0)
@@ -172,23 +125,3 @@ def test_a_value_is_placed_in_the_row_of_its_draws(ax):
     assert [label.get_text() for label in ax.get_yticklabels()] == ["raw", "VAE"]
     with pytest.raises(ParameterError, match="got AE"):
         plots.placed({"raw": np.arange(3.0)}, {"AE": 1.0}, ax, xlabel="silhouette")
-
-
-def test_a_ranking_shows_every_method_at_its_score_with_both_intervals():
-    table = pd.DataFrame(
-        {
-            "mean": [0.4, 0.3, 0.1],
-            "ci_low": [0.35, 0.2, 0.05],
-            "ci_high": [0.45, 0.4, 0.15],
-            "tracks_low": [0.3, 0.1, 0.0],
-            "tracks_high": [0.5, 0.5, np.nan],
-            "chance": 0.0,
-            "family": ["VAE", "baseline", "VAE"],
-        },
-        index=["a", "b", "c"],
-    )
-    ax = plots.ranking(table, plt.figure().subplots(), xlabel="ARI")
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b", "c"]
-    dots = {x: y for line in ax.lines for x, y in zip(*line.get_data(), strict=True) if x > 0}
-    assert dots == {0.4: 2, 0.3: 1, 0.1: 0}
-    assert set(ax.get_legend_handles_labels()[1]) == {"VAE", "baseline", "chance"}

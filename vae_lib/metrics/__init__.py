@@ -13,9 +13,7 @@ from vae_lib.metrics.agreement import (
     contingency,
     entropy,
     nmi,
-    pairs_by_artist,
     purity,
-    rates_together,
 )
 from vae_lib.metrics.base import NOISE, Measure, Metric, UndefinedError, coverage, without_noise
 from vae_lib.metrics.chance import (
