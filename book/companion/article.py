@@ -57,7 +57,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         Where something is missing, ambiguous or undefined, a claim is not supported, or the source does not compile.
     """
     results = Path(results).resolve()
-    rows, _ = report.collect(source=results, notebooks=NOTEBOOKS)
+    rows, provenance = report.collect(source=results, notebooks=NOTEBOOKS)
+    _same_contents(rows, provenance)
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
     verdicts = report.verdicts(results)
@@ -171,6 +172,20 @@ def build(results: Path | str = PAPER) -> Path:
         with store.replacing(EXHIBITS) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8")
     return path
+
+
+def _same_contents(rows: pd.DataFrame, provenance: Mapping[str, Mapping[str, object]]) -> None:
+    """Refuse pages that call different contents of as many tracks by the name of one corpus."""
+    sizes = rows[rows["subset"] == "all"].groupby(["notebook", "corpus"])["n"].max()
+    seen: dict[tuple[str, int], tuple[str, str]] = {}
+    for (notebook, corpus), n in sizes.items():
+        content = provenance[notebook]["corpora"][corpus]["hash"]
+        first, known = seen.setdefault((corpus, n), (notebook, content))
+        if content != known:
+            raise ParameterError(
+                f"corpus {corpus} has the content {known[:12]} in {first}.json and {content[:12]} in {notebook}.json: "
+                "their rows cannot stand in one article; execute both notebooks again"
+            )
 
 
 def _figures(results: Path, *, own: bool) -> list[Path]:

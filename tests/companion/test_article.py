@@ -248,6 +248,12 @@ def test_a_missing_file_is_named(copied):
         article.typeset(copied)
 
 
+def test_a_corpus_of_two_contents_is_named(copied):
+    spoil(copied, "easy", lambda content: content["provenance"]["corpora"]["gtzan"].update(hash="0" * 64))
+    with pytest.raises(ParameterError, match=r"corpus gtzan has the content .*0{12} in easy\.json"):
+        article.typeset(copied)
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
