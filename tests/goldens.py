@@ -79,7 +79,10 @@ def numbers(build: Path, page: str) -> pd.DataFrame:
     found = {}
     path = build / f"results/{page}.json"
     seen: dict[str, int] = {}
-    for row in json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []:
+    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"rows": []}
+    for line in content.get("verdicts", []):  # its words hang on a p, its difference is compared
+        found[f"verdict | {line['line']}"] = [line["difference"], None, SCORE]
+    for row in content["rows"]:
         settled = row["noise"] == "none"  # else a distance decides how many clusters there are, and of how many tracks
         what = " | ".join([*(str(row[name]) for name in WHAT), *([f"n={row['n']}, k={row['k']}"] if settled else [])])
         seen[what] = seen.get(what, 0) + 1
