@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from companion import execute
+from companion import execute, report
 from companion.text import plain
 from vae_lib.checks import ParameterError
 
@@ -125,7 +125,9 @@ def stage(
             if _shows(cell):
                 cells.append(nbformat.v4.new_markdown_cell(mark(shown, page=name), id=f"{cell['id']}-mark"))
         if own:
-            cells.append(nbformat.v4.new_markdown_cell(_rows_line(own), id="rows"))
+            files = [folder / f"{name}.json" for folder in (build / "results", Path(paper or ""))]
+            agreement = report.as_released(*files) if name in built and name in stored else ""
+            cells.append(nbformat.v4.new_markdown_cell(_rows_line(own, agreement), id="rows"))
         document.cells = cells
         named = execute.figures(document)
         drawn |= {key: (anchor(name, figure.cell), figure) for key, figure in named.items() if figure.png}
@@ -189,8 +191,9 @@ def _rows_links(rows: Iterable[Rows]) -> str:
     return "; ".join(f"{name}: {files}" if len(links) > 1 else files for name, files in links.items())
 
 
-def _rows_line(rows: Iterable[Rows]) -> str:
-    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(rows)}.</p>\n'
+def _rows_line(rows: Iterable[Rows], agreement: str = "") -> str:
+    told = f" {agreement}." if agreement else ""
+    return f'<p class="rows">All rows behind these numbers, one per measured value: {_rows_links(rows)}.{told}</p>\n'
 
 
 def _rows_behind(cell: Mapping, own: Sequence[Rows], kept: Sequence[Rows]) -> list[Rows]:

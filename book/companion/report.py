@@ -680,7 +680,6 @@ def provenance_table(path: Path | str) -> Styler:
         "sources": "\n".join(of["source"] for of in provenance["corpora"].values()),
         "parameters": ", ".join(f"{name} = {value}" for name, value in provenance["parameters"].items()),
         "in the article": exhibits(provenance["notebook"]) or "nothing",
-        "as released": _as_released(Path(path)),
         "commit": provenance["commit"],
         "packages": ", ".join(f"{name} {version}" for name, version in provenance["packages"].items()),
         "machine": f"{provenance['machine']}, Python {provenance['python']}, {provenance['threads']} thread(s)",
@@ -691,11 +690,8 @@ def provenance_table(path: Path | str) -> Styler:
     return styled(frame, caption="What the rows of this page were computed from.")
 
 
-def _as_released(path: Path) -> str:
-    """Say how many scores of a page are those of the released run, up to the margin of its verdicts."""
-    released = PAPER / path.name
-    if not released.is_file():
-        return "this page is not in the released run"
+def as_released(path: Path | str, released: Path | str) -> str:
+    """Say how many scores of a result file are those of the released one, up to the margin of its verdicts."""
     key = [*COLUMNS[1 : COLUMNS.index("params")], *COLUMNS[COLUMNS.index("clusterer") : COLUMNS.index("space") + 1]]
     key.remove("coverage")
     rows, others = (read(of)[0].query("space == 'labels'") for of in (path, released))

@@ -64,6 +64,12 @@ def test_a_file_without_a_single_defined_value_has_numbers_all_the_same(results)
         assert np.isnan(rows[name]).all()
 
 
+def test_a_run_is_held_against_the_released_one_score_by_score(results):
+    released = results("released", row(0.30), row(0.10, model="pca"), row(0.2, model="raw"), SILHOUETTE).path
+    mine = results("scratch", row(0.31), row(0.15, model="pca"), row(0.2, model="of mine"), SILHOUETTE).path
+    assert report.as_released(mine, released).startswith("1 of 2 scores that both runs have are within 0.02")
+
+
 def test_rows_that_are_none_are_refused(results):
     run = results("scratch", write=False)
     with pytest.raises(ParameterError, match="must have rows, a table with the columns corpus, n, features"):
