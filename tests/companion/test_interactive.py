@@ -1,7 +1,6 @@
 """What answers to a reader holds what the static figure shows, says what it is, and works from disk in a browser."""
 
 import html
-import io
 import json
 import re
 import shutil
@@ -18,7 +17,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from PIL import Image
 
 from companion import interactive, pages
 from companion.interactive import View
@@ -133,37 +131,29 @@ def test_what_is_no_map_is_refused(tracks):
 # Sliders and players.
 
 
-WORDS = {"name": "slider", "menu": "Latent", "slider": "step", "label": "image", "caption": 'A "small" <image>'}
+@pytest.fixture
+def noise():
+    """Two measures at each of three sizes, with and without something, and what stays beside them."""
+    index = pd.MultiIndex.from_product([[10, 20, 40], ["no", "yes"]], names=["size <n>", "shuffled"])
+    lines = [[[at / 10, at / 10 + 0.1], [-0.001, 0.0]] for at in range(6)]
+    values = pd.DataFrame(lines, index, ["NMI", "Silhouette"])
+    return values, pd.DataFrame({"NMI": {'"VAE"': 0.25}, "Silhouette": {'"VAE"': 0.1}})
 
 
-def sheet_of(page):
-    return Image.open(io.BytesIO(b64decode(re.search("base64,([^)]*)", page)[1])))
-
-
-def test_a_slider_holds_every_image_low_bands_below_on_one_scale():
-    images = {"3": np.zeros((5, 2, 4)), "<1>": np.zeros((5, 2, 4))}
-    images["3"][4, 0] = 1.0
-    images["<1>"][0, :, 0] = 0.5
-    page = interactive.traversal(images, steps=list("abcde"), **WORDS).data
-    sheet = np.asarray(sheet_of(page))
-    assert sheet.shape == (4, 20)
-    expected = np.zeros((4, 20))
-    expected[1, 16:] = 255
-    expected[2:, 0] = 128
-    assert np.array_equal(sheet, expected)
-    assert "&lt;1&gt;" in page
+def test_sliders_begin_where_they_are_told_and_refuse_what_has_gaps(noise):
+    values, marks = noise
+    words = {"name": "fool", "label": "noise", "caption": 'A "small" <image>'}
+    page = interactive.sliders(values, marks, start=(20, "yes"), **words).data
+    assert re.findall("<output>(.*?)</output>", page) == ["0.35", "0.00"], "no sign of zero"
+    assert 'aria-valuetext="20"' in page
+    assert "size &lt;n&gt; <input" in page
     assert "&lt;image&gt;" in page
-    assert page == interactive.traversal(images, steps=list("abcde"), **WORDS).data
-    assert "<label hidden>" in interactive.traversal({"3": images["3"]}, steps=list("abcde"), **WORDS).data
-
-
-def test_a_slider_without_an_image_per_step_is_refused():
-    with pytest.raises(ParameterError, match=r"shape \(3, bands, frames\), got 'a' \(2, 4, 4\)"):
-        interactive.traversal({"a": np.zeros((2, 4, 4))}, steps=["-", "0", "+"], **WORDS)
-    with pytest.raises(ParameterError, match=r"got 'a' .*'b'"):
-        interactive.traversal({"a": np.zeros((2, 4, 4)), "b": np.zeros((2, 4, 5))}, steps=["-", "+"], **WORDS)
-    with pytest.raises(ParameterError, match="at least one row"):
-        interactive.traversal({}, steps=["-", "+"], **WORDS)
+    assert page.count('title="&quot;VAE&quot;: 0.') == 2
+    assert page == interactive.sliders(values, marks, start=(20, "yes"), **words).data
+    with pytest.raises(ParameterError, match="each of 6 combinations once, got 5 lines"):
+        interactive.sliders(values[1:], marks, start=(20, "yes"), **words)
+    with pytest.raises(ParameterError, match="marks must be of NMI, Silhouette, got NMI"):
+        interactive.sliders(values, marks[["NMI"]], start=(20, "yes"), **words)
 
 
 def test_every_player_says_what_one_hears():
@@ -179,9 +169,8 @@ def test_every_player_says_what_one_hears():
 # On the way to the pages.
 
 
-def test_sounds_and_images_become_files_of_the_book_and_plotly_is_there_once(tmp_path, tracks):
+def test_sounds_become_files_of_the_book_and_plotly_is_there_once(tmp_path, tracks):
     page = interactive.players({"tone": np.sin(np.arange(22_050) / 10)}, sample_rate=22_050, label="tone").data
-    page += interactive.traversal({"a": np.zeros((2, 4, 4))}, steps=["-", "+"], **WORDS).data
     shown = interactive.show(interactive.latent_map({"map": view(tracks)}, tracks), name="map", label="map")
     cell = new_code_cell("show", outputs=[new_output("display_data", data={"text/html": page})])
     cell.outputs.append(new_output("display_data", data=shown._repr_mimebundle_()))
@@ -191,10 +180,9 @@ def test_sounds_and_images_become_files_of_the_book_and_plotly_is_there_once(tmp
     copy = nbformat.read(tmp_path / "stage/book/page.ipynb", as_version=4)
     staged, drawn = (output["data"] for cell in copy.cells for output in cell.get("outputs", []))
     assert "base64" not in staged["text/html"]
-    media = re.findall(r"\.\./_static/(media/[0-9a-f]{16}\.(?:mp3|png))", staged["text/html"])
-    assert [Path(name).suffix for name in media] == [".mp3", ".png"]
-    sheet = (tmp_path / "stage/book/_html" / media[1]).read_bytes()
-    assert sheet == b64decode(re.search("png;base64,([^)]*)", page)[1])
+    (media,) = re.findall(r"\.\./_static/(media/[0-9a-f]{16}\.mp3)", staged["text/html"])
+    sound = (tmp_path / "stage/book/_html" / media).read_bytes()
+    assert sound == b64decode(re.search('base64,([^"]*)', page)[1])
     assert list(drawn) == ["text/html"], "Sphinx does not know the other form"
     assert (tmp_path / "stage/book/_html/plotly.min.js").stat().st_size > 1e6
 
@@ -322,26 +310,23 @@ def test_the_maps_of_the_book_draw_the_points_of_their_figures(name, width, smok
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_slider_moves_its_image_by_the_keyboard(tmp_path, open_page):
-    images = np.random.default_rng(0).random((2, 17, 8, 16))
-    steps = [f"{step:.2f} sd" for step in np.linspace(-2, 2, 17)]
-    shown = interactive.traversal({"3": images[0], "5": images[1]}, steps=steps, **WORDS).data
+def test_sliders_move_their_dots_by_the_keyboard(noise, tmp_path, open_page):
+    shown = interactive.sliders(*noise, start=(10, "no"), name="fool", label="noise", caption="").data
     page = tmp_path / "page.html"
     page.write_text(f'<!doctype html><meta charset="utf-8"><title>small</title>{shown}', encoding="utf-8")
-    tab = open_page(page)
-    figure = tab.locator("#slider")
-    slider, picture = figure.locator("input"), figure.get_by_role("img")
-    before, told = picture.screenshot(), figure.locator("output").inner_text()
+    figure = open_page(page, reduced_motion="reduce").get_by_role("group", name="noise")
+    slider, dots, diamond = figure.get_by_role("slider"), figure.locator("b"), figure.locator("i").first
+    before, stays = dots.first.bounding_box()["x"], diamond.bounding_box()["x"]
     slider.focus()
-    for _ in range(8):
+    for _ in range(2):
         slider.press("ArrowRight")
-    assert (figure.locator("output").inner_text(), told) == ("2.00 sd", "0.00 sd")
-    assert slider.get_attribute("aria-valuetext") == "2.00 sd"
-    assert picture.screenshot() != before
-    last = picture.screenshot()
-    figure.locator("select").select_option(index=1)
-    assert picture.screenshot() != last
-    assert figure.locator("output").inner_text() == "2.00 sd"
+    assert figure.get_by_role("status").all_inner_texts() == ["0.45", "0.00"]
+    assert slider.get_attribute("aria-valuetext") == "40"
+    figure.get_by_label("shuffled").select_option("yes")
+    assert figure.get_by_role("status").all_inner_texts() == ["0.55", "0.00"]
+    figure.locator("b").first.evaluate("dot => Promise.all(dot.getAnimations().map(each => each.finished))")
+    assert dots.first.bounding_box()["x"] > before
+    assert diamond.bounding_box()["x"] == stays
 
 
 @pytest.mark.slow
