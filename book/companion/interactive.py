@@ -16,6 +16,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from IPython.display import HTML
 from matplotlib.colors import to_hex
+from scipy.linalg import orthogonal_procrustes
 
 from companion import report
 from companion.text import number
@@ -27,11 +28,12 @@ SYMBOLS = dict(zip(plots.MARKERS, _NAMES, strict=True))
 """The markers of the static figures, by the names that plotly has for them."""
 
 FACTS = ("artist", "genre", "language")  # told of a track on hovering, below its title, where the corpus has them
+HOVER = "%{text}<extra></extra>", "%{text}<br>cluster: %{customdata}<extra></extra>"
 LINE = 40  # characters to a line of the hover, which must fit a phone
 AXIS = (-0.1, 1.0)  # of `sliders`
 MARGIN = 0.05  # around the points, as a share of their range
 
-HINT = "The points of the figure above: hover over or touch one to see its track, drag to zoom, click twice for all."
+HINT = "The points of the figure above: hover over or touch one to see its track."
 
 # One handler for all controls. It and the style need nothing from outside, so that they work in JupyterLab too.
 _SLIDE = """
@@ -101,7 +103,8 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
     Parameters
     ----------
     views : mapping of str to View
-        By title, in the order of the menu; the first is shown first.
+        By title, in the order of the menu; the first is shown first. Where every "a, b" of some a and b is there, a
+        page has a menu for each. Between views of the same groups the points move: see `aligned`.
     tracks : pandas.DataFrame
         A row per track, in the order of the points. Of its columns `title`, `artist`, `genre` and `language` those that
         are there are told on hovering; a track without a title goes by its id.
@@ -165,7 +168,7 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
 
 def _traces(view: View, tracks: pd.DataFrame) -> list[go.Scatter]:
     """One trace per group that has tracks."""
-    groups, told = pd.Categorical(view.groups), np.array(_told(tracks, view.clusters), dtype=object)
+    groups, told = pd.Categorical(view.groups), np.array(_told(tracks), dtype=object)
     traces = []
     for code, (group, color) in enumerate(zip(groups.categories, plots.palette(len(groups.categories)), strict=True)):
         chosen = groups.codes == code
@@ -177,15 +180,22 @@ def _traces(view: View, tracks: pd.DataFrame) -> list[go.Scatter]:
         }
         if chosen.any():
             x, y = (_short(column) for column in view.points[chosen].T)
-            about = {"name": _escape(str(group)), "text": told[chosen].tolist(), "hoverinfo": "text"}
+            about = {
+                "name": _escape(str(group)),
+                "text": told[chosen].tolist(),
+                "hovertemplate": "%{text}<extra></extra>",
+            }
+            if view.clusters is not None:
+                about["customdata"] = np.asarray(view.clusters)[chosen].tolist()
+                about["hovertemplate"] = "%{text}<br>cluster: %{customdata}<extra></extra>"
             traces.append(go.Scatter(x=x, y=y, mode="markers", marker=marker, **about))
     return traces
 
 
-def _told(tracks: pd.DataFrame, clusters: Sequence | None) -> list[str]:
+def _told(tracks: pd.DataFrame) -> list[str]:
     """What the hover says of each track: lines of plain text, escaped, because plotly reads some HTML."""
     titles = tracks["title"] if "title" in tracks else pd.Series(None, index=tracks.index, dtype=object)
-    facts = [[f"cluster: {found}"] for found in clusters] if clusters is not None else [[] for _ in titles]
+    facts = [[] for _ in titles]
     for name in reversed([name for name in FACTS if name in tracks]):
         facts = [
             [f"{name}: {'unknown' if pd.isna(value) else value}", *more]
@@ -208,6 +218,23 @@ def _short(values: np.ndarray, *, digits: int = 5) -> list[float]:
     return [float(f"{value:.{digits}g}") for value in values]
 
 
+def aligned(points: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Shift, turn and mirror points in the plane so that they lie as near as can be to others of the same tracks.
+
+    Their distances stay (Schönemann 1966): what a projection leaves to chance goes, what it found does not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from companion.interactive import aligned
+    >>> like = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> bool(np.allclose(aligned(5 - like[:, ::-1], like), like))
+    True
+    """
+    centred, target = points - points.mean(axis=0), like - like.mean(axis=0)
+    return centred @ orthogonal_procrustes(centred, target)[0] + like.mean(axis=0)
+
+
 def show(figure: go.Figure, *, name: str, label: str) -> Output:
     """Give a figure with a menu as an output of a page, to be drawn when a reader comes to it.
 
@@ -227,11 +254,21 @@ def show(figure: go.Figure, *, name: str, label: str) -> Output:
         browsers without scripts show nothing of it.
     """
     name, label = html.escape(name), html.escape(label)
+    drawn = json.loads(figure.to_json())
+    told = {text: None for trace in drawn["data"] for text in trace["text"]}  # once, for all views of a track
+    numbers = dict(zip(told, range(len(told)), strict=True))
+    data = [trace | {"text": [numbers[text] for text in trace["text"]]} for trace in drawn["data"]]
+    content = _json({"data": data, "layout": drawn["layout"], "told": list(told)})
     return Output(
         f'<figure class="live live-map" id="{name}" aria-label="{label}"><figcaption>{label}. {HINT}</figcaption>'
-        f'<script type="application/json">{figure.to_json()}</script></figure>',
+        f'<script type="application/json">{content}</script></figure>',
         figure=figure,
     )
+
+
+def _json(content: object) -> str:
+    """JSON that can stand in a script element."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def sliders(values: pd.DataFrame, marks: pd.DataFrame, *, start: Sequence, name: str, label: str, caption: str) -> HTML:
