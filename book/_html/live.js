@@ -29,22 +29,62 @@
     };
   };
 
-  // A menu and boxes to tick take the place of plotly's own menu and legend, which no keyboard reaches.
-  const controls = (Plotly, plot, views, menu, legend) => {
+  // Views named "a, b" for every a and every b get a menu for each part, others one menu.
+  const menusOf = (labels) => {
+    const parts = labels.map((label) => label.split(", "));
+    const columns = parts[0].map((_, at) => [...new Set(parts.map((part) => part[at]))]);
+    const all = columns.reduce((count, column) => count * column.length, 1);
+    return parts.every(({ length }) => length === columns.length) && all === labels.length ? columns : [labels];
+  };
+
+  // Menus and boxes to tick take the place of plotly's own menu and legend, which no keyboard reaches.
+  const draw = async (map) => {
+    const { data, layout, told } = JSON.parse(map.querySelector("script").textContent);
+    const Plotly = await plotly();
+    const views = Object.fromEntries(layout.updatemenus[0].buttons.map(({ label, args }) => [label, args]));
+    const columns = menusOf(Object.keys(views));
+    const menus = columns.map((column) => {
+      const options = column.map((part) => element("option", { value: part, innerHTML: part }));
+      return element("select", { ariaLabel: `show ${column[0]} or another`, onchange: () => show() }, ...options);
+    });
+    const plot = element("div", { className: "live-plot" });
+    const legend = element("fieldset", { className: "live-controls" });
+    map.append(element("div", { className: "live-controls" }, "Show ", ...menus), plot, legend);
+    const touch = matchMedia("(pointer: coarse)").matches;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const base = {
+      ...layout,
+      updatemenus: [],
+      showlegend: false,
+      margin: { l: 1, r: 1, t: 1, b: 1 },
+      dragmode: touch ? false : "zoom", // on a phone a finger on the map scrolls the page
+    };
+    let shown = [];
+
     const show = async () => {
-      const [traces, layout] = views[menu.value].args;
-      await Plotly.update(plot, traces, layout);
+      const [{ visible }, frame] = views[menus.map((menu) => menu.value).join(", ")];
+      const traces = data
+        .filter((_, index) => visible[index])
+        .map((trace) => ({ ...trace, visible: true, text: trace.text.map((row) => told[row]) }));
+      const same = traces.map(({ name }) => name).join() === shown.map(({ name }) => name).join();
+      shown = traces;
+      const [xaxis, yaxis] = ["xaxis", "yaxis"].map((axis) => ({ ...layout[axis], range: frame[`${axis}.range`] }));
+      const transition = { duration: same && !still ? 600 : 0, easing: "cubic-in-out" };
+      await Plotly.react(
+        plot,
+        traces,
+        { ...base, ...colours(map), xaxis, yaxis, ...(transition.duration ? { transition } : {}) },
+        { displayModeBar: false, responsive: true, typesetMath: false, doubleClick: "autosize" },
+      );
       const marks = [...plot.querySelectorAll(".scatterlayer .trace")];
-      const shown = traces.visible.flatMap((visible, index) => (visible ? [index] : []));
-      const boxes = shown.map((index, place) => {
+      const boxes = traces.map(({ name, x }, index) => {
         const box = element("input", { type: "checkbox", checked: true });
         box.onchange = () => Plotly.restyle(plot, { visible: box.checked }, [index]);
-        const mark = marks[place].querySelector(".point").cloneNode();
+        const mark = marks[index].querySelector(".point").cloneNode();
         mark.removeAttribute("transform");
         const icon = document.createElementNS("http://www.w3.org/2000/svg", "svg");
         icon.setAttribute("viewBox", "-8 -8 16 16");
         icon.append(mark);
-        const { name, x } = plot.data[index];
         const label = element("span", { innerHTML: `${name} (${x.length})` }); // names come escaped, as plotly wants them
         return [box, element("label", {}, box, icon, label)];
       });
@@ -52,35 +92,16 @@
       all.onclick = () => {
         const checked = !boxes.every(([box]) => box.checked);
         boxes.forEach(([box]) => (box.checked = checked));
-        Plotly.restyle(plot, { visible: checked }, shown);
+        Plotly.restyle(plot, { visible: checked });
       };
       legend.replaceChildren(
-        element("legend", { textContent: layout["legend.title.text"] }),
+        element("legend", { textContent: frame["legend.title.text"] }),
         ...boxes.map(([, label]) => label),
         all,
       );
     };
-    menu.onchange = show;
-    return show();
-  };
 
-  const draw = async (map) => {
-    const { data, layout } = JSON.parse(map.querySelector("script").textContent);
-    const Plotly = await plotly();
-    const views = layout.updatemenus[0].buttons;
-    const plot = element("div", { className: "live-plot" });
-    const menu = element("select", {}, ...views.map(({ label }, value) => element("option", { value, innerHTML: label })));
-    const legend = element("fieldset", { className: "live-controls" });
-    map.append(element("label", { className: "live-controls" }, "Show ", menu), plot, legend);
-    const touch = matchMedia("(pointer: coarse)").matches;
-    await Plotly.newPlot(
-      plot,
-      data,
-      // On a phone a finger on the map scrolls the page.
-      { ...layout, ...colours(map), updatemenus: [], showlegend: false, margin: { l: 1, r: 1, t: 1, b: 1 }, dragmode: touch ? false : "zoom" },
-      { displayModeBar: false, responsive: true, typesetMath: false, doubleClick: "autosize" },
-    );
-    await controls(Plotly, plot, views, menu, legend);
+    await show();
     new MutationObserver(() => Plotly.relayout(plot, colours(map))).observe(document.documentElement, {
       attributeFilter: ["data-theme"],
     });

@@ -6,21 +6,20 @@ the installed plotly, and in JupyterLab plotly's extension does.
 """
 
 import html
-import io
 import json
 import textwrap
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from IPython.display import HTML
 from matplotlib.colors import to_hex
+from scipy.linalg import orthogonal_procrustes
 
 from companion import report
+from companion.text import number
 from vae_lib import checks, plots
 
 _NAMES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"]
@@ -29,19 +28,49 @@ SYMBOLS = dict(zip(plots.MARKERS, _NAMES, strict=True))
 """The markers of the static figures, by the names that plotly has for them."""
 
 FACTS = ("artist", "genre", "language")  # told of a track on hovering, below its title, where the corpus has them
+HOVER = "%{text}<extra></extra>", "%{text}<br>cluster: %{customdata}<extra></extra>"
 LINE = 40  # characters to a line of the hover, which must fit a phone
+AXIS = (-0.1, 1.0)  # of `sliders`
 MARGIN = 0.05  # around the points, as a share of their range
 
-HINT = "The points of the figure above: hover over or touch one to see its track, drag to zoom, click twice for all."
+HINT = "The points of the figure above: hover over or touch one to see its track."
 
-# One handler for all controls of a slider. It needs nothing from outside, so that it works in JupyterLab too.
+# One handler for all controls. It and the style need nothing from outside, so that they work in JupyterLab too.
 _SLIDE = """
-const [row, step] = [...this.querySelectorAll('select, input')].map(control => Number(control.value));
-this.style.setProperty('--row', row);
-this.style.setProperty('--step', step);
-const told = JSON.parse(this.dataset.steps)[step];
-this.querySelector('output').value = told;
-this.querySelector('input').setAttribute('aria-valuetext', told);
+const { sizes, axis: [low, high], values } = JSON.parse(this.dataset.moves);
+const controls = [...this.querySelectorAll('select, input')];
+const at = controls.reduce((at, control, level) => at * sizes[level] + Number(control.value), 0);
+for (const input of this.querySelectorAll('input')) {
+  const told = JSON.parse(input.dataset.steps)[input.value];
+  input.setAttribute('aria-valuetext', told);
+  input.nextElementSibling.textContent = told;
+}
+[...this.querySelectorAll('output')].forEach((output, measure) => {
+  const draws = values[at][measure];
+  const mean = draws.reduce((sum, draw) => sum + draw, 0) / draws.length;
+  output.textContent = (Math.round(100 * mean) / 100 || 0).toFixed(2).replace('-', '−');
+  output.parentElement.nextElementSibling.querySelectorAll('b').forEach((dot, draw) => {
+    dot.style.left = 100 * ((draws[draw] ?? mean) - low) / (high - low) + '%';
+  });
+});
+"""
+_SLIDERS = """
+.live-sliders { max-width: 40rem; }
+.live-sliders label { align-items: center; display: grid; gap: 0.25rem 1rem; grid-template-columns: 12em 1fr 3em; }
+.live-sliders select { justify-self: start; }
+.live-sliders p { margin: 0.75rem 0 0; }
+.live-sliders output { display: inline; font-weight: bold; padding: 0; }
+.live-sliders > div[aria-hidden] {
+  border-bottom: 1px solid currentColor; height: 1.6rem; margin: 0 0.5rem 1.2rem; position: relative;
+}
+.live-sliders :is(i, b, small) { position: absolute; transform: translateX(-50%); }
+.live-sliders i { bottom: -0.2rem; font-style: normal; line-height: 1.6rem; }
+.live-sliders b {
+  background: #c2410c; border-radius: 50%; bottom: 0.5rem; height: 0.4rem; opacity: 0.5; width: 0.4rem;
+  transition: left 0.3s;
+}
+.live-sliders b:last-of-type { bottom: 0.25rem; height: 0.9rem; opacity: 1; width: 0.9rem; }
+.live-sliders small { top: 100%; }
 """
 
 
@@ -74,7 +103,8 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
     Parameters
     ----------
     views : mapping of str to View
-        By title, in the order of the menu; the first is shown first.
+        By title, in the order of the menu; the first is shown first. Where every "a, b" of some a and b is there, a
+        page has a menu for each. Between views of the same groups the points move: see `aligned`.
     tracks : pandas.DataFrame
         A row per track, in the order of the points. Of its columns `title`, `artist`, `genre` and `language` those that
         are there are told on hovering; a track without a title goes by its id.
@@ -138,7 +168,7 @@ def latent_map(views: Mapping[str, View], tracks: pd.DataFrame) -> go.Figure:
 
 def _traces(view: View, tracks: pd.DataFrame) -> list[go.Scatter]:
     """One trace per group that has tracks."""
-    groups, told = pd.Categorical(view.groups), np.array(_told(tracks, view.clusters), dtype=object)
+    groups, told = pd.Categorical(view.groups), np.array(_told(tracks), dtype=object)
     traces = []
     for code, (group, color) in enumerate(zip(groups.categories, plots.palette(len(groups.categories)), strict=True)):
         chosen = groups.codes == code
@@ -150,15 +180,22 @@ def _traces(view: View, tracks: pd.DataFrame) -> list[go.Scatter]:
         }
         if chosen.any():
             x, y = (_short(column) for column in view.points[chosen].T)
-            about = {"name": _escape(str(group)), "text": told[chosen].tolist(), "hoverinfo": "text"}
+            about = {
+                "name": _escape(str(group)),
+                "text": told[chosen].tolist(),
+                "hovertemplate": "%{text}<extra></extra>",
+            }
+            if view.clusters is not None:
+                about["customdata"] = np.asarray(view.clusters)[chosen].tolist()
+                about["hovertemplate"] = "%{text}<br>cluster: %{customdata}<extra></extra>"
             traces.append(go.Scatter(x=x, y=y, mode="markers", marker=marker, **about))
     return traces
 
 
-def _told(tracks: pd.DataFrame, clusters: Sequence | None) -> list[str]:
+def _told(tracks: pd.DataFrame) -> list[str]:
     """What the hover says of each track: lines of plain text, escaped, because plotly reads some HTML."""
     titles = tracks["title"] if "title" in tracks else pd.Series(None, index=tracks.index, dtype=object)
-    facts = [[f"cluster: {found}"] for found in clusters] if clusters is not None else [[] for _ in titles]
+    facts = [[] for _ in titles]
     for name in reversed([name for name in FACTS if name in tracks]):
         facts = [
             [f"{name}: {'unknown' if pd.isna(value) else value}", *more]
@@ -177,8 +214,25 @@ def _escape(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def _short(values: np.ndarray) -> list[float]:
-    return [float(f"{value:.5g}") for value in values]
+def _short(values: np.ndarray, *, digits: int = 5) -> list[float]:
+    return [float(f"{value:.{digits}g}") for value in values]
+
+
+def aligned(points: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Shift, turn and mirror points in the plane so that they lie as near as can be to others of the same tracks.
+
+    Their distances stay (Schönemann 1966): what a projection leaves to chance goes, what it found does not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from companion.interactive import aligned
+    >>> like = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 2.0]])
+    >>> bool(np.allclose(aligned(5 - like[:, ::-1], like), like))
+    True
+    """
+    centred, target = points - points.mean(axis=0), like - like.mean(axis=0)
+    return centred @ orthogonal_procrustes(centred, target)[0] + like.mean(axis=0)
 
 
 def show(figure: go.Figure, *, name: str, label: str) -> Output:
@@ -200,91 +254,106 @@ def show(figure: go.Figure, *, name: str, label: str) -> Output:
         browsers without scripts show nothing of it.
     """
     name, label = html.escape(name), html.escape(label)
+    drawn = json.loads(figure.to_json())
+    told = {text: None for trace in drawn["data"] for text in trace["text"]}  # once, for all views of a track
+    numbers = dict(zip(told, range(len(told)), strict=True))
+    data = [trace | {"text": [numbers[text] for text in trace["text"]]} for trace in drawn["data"]]
+    content = _json({"data": data, "layout": drawn["layout"], "told": list(told)})
     return Output(
         f'<figure class="live live-map" id="{name}" aria-label="{label}"><figcaption>{label}. {HINT}</figcaption>'
-        f'<script type="application/json">{figure.to_json()}</script></figure>',
+        f'<script type="application/json">{content}</script></figure>',
         figure=figure,
     )
 
 
-def traversal(
-    images: Mapping[str, np.ndarray],
-    *,
-    steps: Sequence[str],
-    name: str,
-    menu: str,
-    slider: str,
-    label: str,
-    caption: str,
-) -> HTML:
-    """Show one of many small log-mel images at a time, chosen by a menu and a slider.
+def _json(content: object) -> str:
+    """JSON that can stand in a script element."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
-    All are in one picture, of which the controls move the part that is seen: that is a tenth of what plotly would load.
+
+def sliders(values: pd.DataFrame, marks: pd.DataFrame, *, start: Sequence, name: str, label: str, caption: str) -> HTML:
+    """Move controls and see measures move on an axis, beside marks that stay; everything was computed before.
 
     Parameters
     ----------
-    images : mapping of str to array, shape (steps, bands, frames)
-        By the entries of the menu; all of one shape. They are drawn as ``plots.log_mel`` draws them, with one scale of
-        colours for all.
-    steps : sequence of str
-        What each step is called.
+    values : pandas.DataFrame
+        A line per setting. The levels of its index are the controls, by name, and every combination is there: numbers
+        get a slider, texts a menu. The columns are the measures, their cells sequences of draws, all of one length.
+    marks : pandas.DataFrame
+        The values that stay, a column per measure, a line for what each is.
+    start : sequence
+        The setting to begin with, a key of the lines.
     name : str
         The id of the element, one of a kind on its page.
-    menu, slider : str
-        What the menu and the slider choose; a menu of one entry is left out.
     label : str
-        What the images show, for screen readers.
+        What it shows, a phrase.
     caption : str
 
     Raises
     ------
     ParameterError
-        If there are no images, or not one per step in each row.
+        If a combination is missing or twice there, or the marks are of other measures.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from companion.interactive import sliders
+    >>> index = pd.MultiIndex.from_product([[2, 10], ["no", "yes"]], names=["clusters k", "shuffled"])
+    >>> values = pd.DataFrame({"NMI": [[0.0, 0.1], [0.0, 0.0], [0.3, 0.4], [0.3, 0.3]]}, index=index)
+    >>> marks = pd.DataFrame({"NMI": {"VAE": 0.2}})
+    >>> page = sliders(values, marks, start=(2, "no"), name="m", label="Noise", caption="").data
+    >>> page.count("<input"), page.count("<select")
+    (1, 1)
     """
-    if not images:
-        raise checks.ParameterError("images must have at least one row, got none")
-    shapes = {np.shape(each) for each in images.values()}
-    if len(shapes) > 1 or len(shape := shapes.pop()) != 3 or shape[0] != len(steps) or len(steps) < 2:
-        told = ", ".join(f"{entry!r} {np.shape(each)}" for entry, each in images.items())
-        raise checks.ParameterError(f"images must all have shape ({len(steps)}, bands, frames), got {told}")
-    middle, escape = len(steps) // 2, html.escape
-    entries = "".join(f'<option value="{at}">{escape(entry)}</option>' for at, entry in enumerate(images))
-    picture = (
-        f"background-image: url(data:image/png;base64,{_sprite(np.stack(list(images.values())))}); "
-        f"background-size: {100 * len(steps)}% {100 * len(images)}%; "
-        f"background-position: {_place('--step', len(steps))} {_place('--row', len(images))}; "
-        "image-rendering: pixelated; aspect-ratio: 2; width: 100%"
-    )
-    told, now = escape(json.dumps(list(steps), ensure_ascii=False)), escape(steps[middle])
+    levels = [list(dict.fromkeys(level)) for level in map(values.index.get_level_values, values.index.names)]
+    every = pd.MultiIndex.from_product(levels, names=values.index.names)
+    if not values.index.is_unique or len(every) != len(values):
+        raise checks.ParameterError(f"values must have each of {len(every)} combinations once, got {len(values)} lines")
+    if list(marks) != list(values):
+        raise checks.ParameterError(f"marks must be of {', '.join(values)}, got {', '.join(marks)}")
+    values, escape = values.loc[every], html.escape
+    controls = rows = ""
+    for title, steps, first in zip(values.index.names, levels, start, strict=True):
+        now = steps.index(first)
+        told = [step if isinstance(step, str) else f"{step:g}" for step in steps]
+        if isinstance(steps[0], str):
+            entries = "".join(
+                f'<option value="{at}"{" selected" if at == now else ""}>{escape(entry)}</option>'
+                for at, entry in enumerate(told)
+            )
+            controls += f"<label>{escape(title)} <select>{entries}</select></label>"
+        else:
+            controls += (
+                f'<label>{escape(title)} <input type="range" min="0" max="{len(steps) - 1}" value="{now}" '
+                f'aria-valuetext="{told[now]}" data-steps="{escape(json.dumps(told))}"><span>{told[now]}</span></label>'
+            )
+    ticks = "".join(f'<small style="{_left(tick)}">{tick:g}</small>' for tick in (0, 0.5, 1))
+    for measure, draws in values.loc[tuple(start)].items():
+        stay = "".join(
+            f'<i style="{_left(value)}" title="{escape(f"{of}: {value:.3f}")}">◆</i>'
+            for of, value in marks[measure].dropna().items()
+        )
+        move = "".join(f'<b style="{_left(draw)}"></b>' for draw in [*draws, np.mean(draws)])
+        rows += (
+            f"<p>{escape(measure)} <output>{number(np.mean(draws), 2)}</output></p>"
+            f'<div aria-hidden="true">{stay}{move}{ticks}</div>'
+        )
+    data = {
+        "sizes": [len(steps) for steps in levels],
+        "axis": AXIS,
+        "values": [[_short(draws, digits=3) for draws in line] for line in values.to_numpy()],
+    }
     return HTML(
-        f'<figure class="live live-slider" id="{escape(name)}" style="--row: 0; --step: {middle}" '
-        f'data-steps="{told}" oninput="{escape(" ".join(_SLIDE.split()))}"><div class="live-controls">'
-        f"<label{' hidden' if len(images) == 1 else ''}>{escape(menu)} <select>{entries}</select></label>"
-        f'<label>{escape(slider)} <input type="range" min="0" max="{len(steps) - 1}" value="{middle}" '
-        f'aria-valuetext="{now}"></label><output>{now}</output></div>'
-        f'<div role="img" aria-label="{escape(label)}" style="{picture}"></div>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<figure class="live live-sliders" id="{escape(name)}" role="group" aria-label="{escape(label)}" '
+        f'data-moves="{escape(json.dumps(data, separators=(",", ":")))}" '
+        f'oninput="{escape(" ".join(_SLIDE.split()))}"><style>{" ".join(_SLIDERS.split())}</style>'
+        f"{controls}{rows}<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
 
-def _place(variable: str, count: int) -> str:
-    """Where in a sheet of `count` images the one lies whose number a CSS variable holds."""
-    return f"calc(var({variable}) * {100 / max(count - 1, 1):.6g}%)"
-
-
-def _sprite(images: np.ndarray) -> str:
-    """All images in one PNG, as base64: a row per row, a column per step, low bands at the bottom."""
-    from PIL import Image  # comes with matplotlib
-
-    rows, steps, bands, columns = images.shape
-    low, high = images.min(), images.max()
-    level = np.uint8(np.rint(255 * (images - low) / max(high - low, 1e-9)))
-    sheet = level[:, :, ::-1].transpose(0, 2, 1, 3).reshape(rows * bands, steps * columns)
-    picture = Image.fromarray(sheet, mode="P")
-    picture.putpalette(np.uint8(255 * matplotlib.colormaps["magma"](np.arange(256))[:, :3]).ravel().tolist())
-    png = io.BytesIO()
-    picture.save(png, "png", optimize=True)
-    return b64encode(png.getvalue()).decode()
+def _left(value: float) -> str:
+    """Where a value lies on the axis of `sliders`, as CSS."""
+    return f"left:{100 * (value - AXIS[0]) / (AXIS[1] - AXIS[0]):.4g}%"
 
 
 def players(signals: Mapping[str, np.ndarray], *, sample_rate: int, label: str, across: int = 2) -> HTML:

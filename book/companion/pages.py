@@ -3,7 +3,7 @@
 ``python -m companion stage`` copies the executed notebooks and the prose to the tree that Sphinx reads. Every shown
 table and figure gets a mark there that opens and says what it was computed from, every glued number a link to the cell
 that it comes from. Code is folded, all but the parameters. Tables are written as CSV, figures as SVG, result files as
-JSON and CSV, sounds and images within HTML as files that a browser fetches when they are wanted.
+JSON and CSV, sounds within HTML as files that a browser fetches when they are wanted.
 Notebooks as executed are read and not changed. ``python -m companion trim`` takes out of the rendered book what no page
 loads.
 """
@@ -28,7 +28,7 @@ DOWNLOADS = "extra"  # in the staged tree; html_extra_path of _config.yml puts w
 HEADING = "## Where these numbers come from"
 LARGEST_SVG = 1_000_000  # bytes; a figure of more is a cloud of points, for which the PNG has to do
 RECORD = "application/papermill.record/"  # what glue puts before the type of a value that a cell does not show
-MEDIA = {"audio/mpeg": "mp3", "image/png": "png"}  # what becomes a file of the book, and its suffix
+MEDIA = {"audio/mpeg": "mp3"}  # what becomes a file of the book, and its suffix
 PLOTLY = "application/vnd.plotly.v1+json"  # what JupyterLab shows of a map; a page shows its HTML
 TOGGLE = '<span class="toctree-toggle"'  # what opens a part of the theme's navigation
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what the pages load of it, or may
@@ -319,7 +319,7 @@ def accessible(text: str, *, pages: Sequence[str] = ()) -> str:
 
 
 def as_files(text: str, static: Path) -> str:
-    """Write the sounds and images within a piece of HTML to ``media`` in a folder, and give HTML that loads them."""
+    """Write the sounds within a piece of HTML to ``media`` in a folder, and give HTML that loads them."""
 
     def as_file(found: re.Match) -> str:
         content = b64decode(found["content"])

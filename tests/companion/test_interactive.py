@@ -1,11 +1,11 @@
 """What answers to a reader holds what the static figure shows, says what it is, and works from disk in a browser."""
 
 import html
-import io
 import json
 import re
 import shutil
 from base64 import b64decode
+from math import prod
 from pathlib import Path
 
 import matplotlib
@@ -18,7 +18,6 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from PIL import Image
 
 from companion import interactive, pages
 from companion.interactive import View
@@ -81,7 +80,7 @@ def test_a_menu_shows_one_view_at_a_time_and_frames_all_its_points(tracks):
 
 def test_the_hover_tells_what_the_corpus_knows_and_escapes_it(tracks):
     told = texts(interactive.latent_map({"map": view(tracks)}, tracks))
-    assert "<b>blues.1</b><br>artist: NA<br>genre: blues<br>language: en<br>cluster: 1" in told
+    assert "<b>blues.1</b><br>artist: NA<br>genre: blues<br>language: en" in told
     assert any("artist: Sigur Rós" in text for text in told)
     assert any("artist: unknown" in text for text in told)
     assert all(set(re.findall("<[^>]*>", text)) == {"<b>", "</b>", "<br>"} for text in told)
@@ -106,8 +105,9 @@ def test_a_map_is_equal_each_time_and_no_title_ends_its_script(tracks):
     assert first == second
     assert 'id="map" aria-label="A &quot;map&quot;"' in first
     assert first.lower().count("</script") == first.lower().count("<script") == 1
-    data = json.loads(re.search(r"<script[^>]*>(.*)</script>", first)[1])
-    assert sum(len(trace["x"]) for trace in data["data"]) == len(tracks)
+    content = json.loads(re.search(r"<script[^>]*>(.*)</script>", first)[1])
+    assert sum(len(trace["x"]) for trace in content["data"]) == len(tracks)
+    assert len({*content["told"]}) == len(content["told"]) > 1, "what a track is called stands there once"
 
 
 def test_jupyterlab_gets_the_figure_itself(tracks):
@@ -133,37 +133,29 @@ def test_what_is_no_map_is_refused(tracks):
 # Sliders and players.
 
 
-WORDS = {"name": "slider", "menu": "Latent", "slider": "step", "label": "image", "caption": 'A "small" <image>'}
+@pytest.fixture
+def noise():
+    """Two measures at each of three sizes, with and without something, and what stays beside them."""
+    index = pd.MultiIndex.from_product([[10, 20, 40], ["no", "yes"]], names=["size <n>", "shuffled"])
+    lines = [[[at / 10, at / 10 + 0.1], [-0.001, 0.0]] for at in range(6)]
+    values = pd.DataFrame(lines, index, ["NMI", "Silhouette"])
+    return values, pd.DataFrame({"NMI": {'"VAE"': 0.25}, "Silhouette": {'"VAE"': 0.1}})
 
 
-def sheet_of(page):
-    return Image.open(io.BytesIO(b64decode(re.search("base64,([^)]*)", page)[1])))
-
-
-def test_a_slider_holds_every_image_low_bands_below_on_one_scale():
-    images = {"3": np.zeros((5, 2, 4)), "<1>": np.zeros((5, 2, 4))}
-    images["3"][4, 0] = 1.0
-    images["<1>"][0, :, 0] = 0.5
-    page = interactive.traversal(images, steps=list("abcde"), **WORDS).data
-    sheet = np.asarray(sheet_of(page))
-    assert sheet.shape == (4, 20)
-    expected = np.zeros((4, 20))
-    expected[1, 16:] = 255
-    expected[2:, 0] = 128
-    assert np.array_equal(sheet, expected)
-    assert "&lt;1&gt;" in page
+def test_sliders_begin_where_they_are_told_and_refuse_what_has_gaps(noise):
+    values, marks = noise
+    words = {"name": "fool", "label": "noise", "caption": 'A "small" <image>'}
+    page = interactive.sliders(values, marks, start=(20, "yes"), **words).data
+    assert re.findall("<output>(.*?)</output>", page) == ["0.35", "0.00"], "no sign of zero"
+    assert 'aria-valuetext="20"' in page
+    assert "size &lt;n&gt; <input" in page
     assert "&lt;image&gt;" in page
-    assert page == interactive.traversal(images, steps=list("abcde"), **WORDS).data
-    assert "<label hidden>" in interactive.traversal({"3": images["3"]}, steps=list("abcde"), **WORDS).data
-
-
-def test_a_slider_without_an_image_per_step_is_refused():
-    with pytest.raises(ParameterError, match=r"shape \(3, bands, frames\), got 'a' \(2, 4, 4\)"):
-        interactive.traversal({"a": np.zeros((2, 4, 4))}, steps=["-", "0", "+"], **WORDS)
-    with pytest.raises(ParameterError, match=r"got 'a' .*'b'"):
-        interactive.traversal({"a": np.zeros((2, 4, 4)), "b": np.zeros((2, 4, 5))}, steps=["-", "+"], **WORDS)
-    with pytest.raises(ParameterError, match="at least one row"):
-        interactive.traversal({}, steps=["-", "+"], **WORDS)
+    assert page.count('title="&quot;VAE&quot;: 0.') == 2
+    assert page == interactive.sliders(values, marks, start=(20, "yes"), **words).data
+    with pytest.raises(ParameterError, match="each of 6 combinations once, got 5 lines"):
+        interactive.sliders(values[1:], marks, start=(20, "yes"), **words)
+    with pytest.raises(ParameterError, match="marks must be of NMI, Silhouette, got NMI"):
+        interactive.sliders(values, marks[["NMI"]], start=(20, "yes"), **words)
 
 
 def test_every_player_says_what_one_hears():
@@ -179,9 +171,8 @@ def test_every_player_says_what_one_hears():
 # On the way to the pages.
 
 
-def test_sounds_and_images_become_files_of_the_book_and_plotly_is_there_once(tmp_path, tracks):
+def test_sounds_become_files_of_the_book_and_plotly_is_there_once(tmp_path, tracks):
     page = interactive.players({"tone": np.sin(np.arange(22_050) / 10)}, sample_rate=22_050, label="tone").data
-    page += interactive.traversal({"a": np.zeros((2, 4, 4))}, steps=["-", "+"], **WORDS).data
     shown = interactive.show(interactive.latent_map({"map": view(tracks)}, tracks), name="map", label="map")
     cell = new_code_cell("show", outputs=[new_output("display_data", data={"text/html": page})])
     cell.outputs.append(new_output("display_data", data=shown._repr_mimebundle_()))
@@ -191,10 +182,9 @@ def test_sounds_and_images_become_files_of_the_book_and_plotly_is_there_once(tmp
     copy = nbformat.read(tmp_path / "stage/book/page.ipynb", as_version=4)
     staged, drawn = (output["data"] for cell in copy.cells for output in cell.get("outputs", []))
     assert "base64" not in staged["text/html"]
-    media = re.findall(r"\.\./_static/(media/[0-9a-f]{16}\.(?:mp3|png))", staged["text/html"])
-    assert [Path(name).suffix for name in media] == [".mp3", ".png"]
-    sheet = (tmp_path / "stage/book/_html" / media[1]).read_bytes()
-    assert sheet == b64decode(re.search("png;base64,([^)]*)", page)[1])
+    (media,) = re.findall(r"\.\./_static/(media/[0-9a-f]{16}\.mp3)", staged["text/html"])
+    sound = (tmp_path / "stage/book/_html" / media).read_bytes()
+    assert sound == b64decode(re.search('base64,([^"]*)', page)[1])
     assert list(drawn) == ["text/html"], "Sphinx does not know the other form"
     assert (tmp_path / "stage/book/_html/plotly.min.js").stat().st_size > 1e6
 
@@ -223,6 +213,7 @@ def open_page(browser):
     def opened(path, **options):
         contexts.append(browser.new_context(**options))
         contexts[-1].set_offline(True)
+        contexts[-1].set_default_timeout(120_000)
         tab = contexts[-1].new_page()
         tab.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
         tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -243,7 +234,11 @@ def small_page(tmp_path, tracks):
     """A page with a map, whose first title is hostile, and the script of the book."""
     pages.stage(tmp_path, tmp_path, notebooks=[])
     shutil.copy(ROOT / "book/_html/live.js", tmp_path / "book/_html")
-    views = {"by genre": view(tracks), "by <language>": view(tracks, "language", seed=1)}
+    views = {
+        f"<{model}>, by {by}": view(tracks, by, seed=seed)
+        for seed, model in enumerate(("AE", "VAE"))
+        for by in ("genre", "language")
+    }
     shown = interactive.show(interactive.latent_map(views, tracks), name="map", label="map").data
     page = tmp_path / "page.html"
     page.write_text(
@@ -271,7 +266,8 @@ def test_a_title_is_shown_as_text_and_runs_nothing(small_page, open_page, tracks
     assert "".join(EVIL.split()) in "".join(told.split())
     assert tab.title() == "small"
     assert tab.locator(".hoverlayer a").count() == 0
-    assert figure.locator("option").all_text_contents() == ["by genre", "by <language>"]
+    assert "cluster: 0" in told
+    assert figure.locator("option").all_text_contents() == ["<AE>", "<VAE>", "by genre", "by language"]
     assert tab.locator(".modebar:visible").count() == 0
 
 
@@ -287,9 +283,13 @@ def test_groups_and_views_are_chosen_by_pointer_and_keyboard_in_the_colours_of_t
     assert points.count() == 4
     button.click()
     assert points.count() == 12
+    where = points.first.get_attribute("transform")
+    figure.locator("select").first.select_option("<VAE>")
+    tab.wait_for_function("([old]) => document.querySelector('.point').getAttribute('transform') != old", arg=[where])
+    assert figure.locator("fieldset").inner_text().split("\n")[0] == "genre"
     button.click()
     assert points.count() == 0
-    figure.locator("select").select_option("by <language>")
+    figure.locator("select").last.select_option("by language")
     figure.get_by_label("bn (6)").wait_for()
     assert figure.locator("fieldset label").all_inner_texts() == ["bn (6)", "en (6)"]
     assert points.count() == 12
@@ -297,7 +297,7 @@ def test_groups_and_views_are_chosen_by_pointer_and_keyboard_in_the_colours_of_t
     tab.wait_for_function("document.querySelector('.live-plot').layout.font.color == 'rgb(250, 250, 250)'")
 
 
-PAGES = {"easy": 1, "medium": 1, "hard": 1}  # and how many maps each has
+PAGES = {"easy": 1, "medium": 1, "hard": 2}  # and how many maps each has
 
 
 @pytest.mark.slow
@@ -310,38 +310,37 @@ def test_the_maps_of_the_book_draw_the_points_of_their_figures(name, width, smok
     assert maps.count() == PAGES[name]
     for each in maps.all():
         drawn(tab, f"#{each.get_attribute('id')}")
-        views = json.loads(each.locator("script").text_content())["layout"]["updatemenus"][0]["buttons"]
-        assert each.locator("option").count() == len(views) >= 4
+        layout = json.loads(each.locator("script").text_content())["layout"]
+        menus, views = each.locator("select").all(), layout["updatemenus"][0]["buttons"]
+        assert prod(menu.locator("option").count() for menu in menus) == len(views) >= 3
         counted = {each.locator(".scatterlayer .point").count()}
-        for at in range(1, len(views)):
-            each.locator("select").select_option(str(at))
-            tab.wait_for_function("map => map.querySelectorAll('fieldset input').length > 0", arg=each.element_handle())
-            counted.add(each.locator(".scatterlayer .point").count())
+        for menu in menus:
+            for at in range(menu.locator("option").count()):
+                menu.select_option(index=at)
+                each.locator("fieldset input").first.wait_for()
+                counted.add(each.locator(".scatterlayer .point").count())
         assert len(counted) == 1, "every view shows the same tracks"
         assert counted.pop() >= 60
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_slider_moves_its_image_by_the_keyboard(tmp_path, open_page):
-    images = np.random.default_rng(0).random((2, 17, 8, 16))
-    steps = [f"{step:.2f} sd" for step in np.linspace(-2, 2, 17)]
-    shown = interactive.traversal({"3": images[0], "5": images[1]}, steps=steps, **WORDS).data
+def test_sliders_move_their_dots_by_the_keyboard(noise, tmp_path, open_page):
+    shown = interactive.sliders(*noise, start=(10, "no"), name="fool", label="noise", caption="").data
     page = tmp_path / "page.html"
     page.write_text(f'<!doctype html><meta charset="utf-8"><title>small</title>{shown}', encoding="utf-8")
-    tab = open_page(page)
-    figure = tab.locator("#slider")
-    slider, picture = figure.locator("input"), figure.get_by_role("img")
-    before, told = picture.screenshot(), figure.locator("output").inner_text()
+    figure = open_page(page, reduced_motion="reduce").get_by_role("group", name="noise")
+    slider, dots, diamond = figure.get_by_role("slider"), figure.locator("b"), figure.locator("i").first
+    before, stays = dots.first.bounding_box()["x"], diamond.bounding_box()["x"]
     slider.focus()
-    for _ in range(8):
+    for _ in range(2):
         slider.press("ArrowRight")
-    assert (figure.locator("output").inner_text(), told) == ("2.00 sd", "0.00 sd")
-    assert slider.get_attribute("aria-valuetext") == "2.00 sd"
-    assert picture.screenshot() != before
-    last = picture.screenshot()
-    figure.locator("select").select_option(index=1)
-    assert picture.screenshot() != last
-    assert figure.locator("output").inner_text() == "2.00 sd"
+    assert figure.get_by_role("status").all_inner_texts() == ["0.45", "0.00"]
+    assert slider.get_attribute("aria-valuetext") == "40"
+    figure.get_by_label("shuffled").select_option("yes")
+    assert figure.get_by_role("status").all_inner_texts() == ["0.55", "0.00"]
+    figure.locator("b").first.evaluate("dot => Promise.all(dot.getAnimations().map(each => each.finished))")
+    assert dots.first.bounding_box()["x"] > before
+    assert diamond.bounding_box()["x"] == stays
 
 
 @pytest.mark.slow
