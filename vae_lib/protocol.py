@@ -36,6 +36,9 @@ COLUMNS = (
 number per seed; `reason` says why some are undefined.
 """
 
+MARGIN = 0.02
+"""Differences of scores up to this are none, unless a call says otherwise."""
+
 Side = str | tuple[str, str] | Mapping[str, object]
 
 
@@ -298,7 +301,7 @@ def verdicts(
     *,
     metric: str = "ari",
     paired: bool = True,
-    margin: float = 0.02,
+    margin: float = MARGIN,
     level: float = 0.05,
     draws: int = 2000,
     seed: int = 0,

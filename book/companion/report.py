@@ -23,7 +23,7 @@ from pandas.io.formats.style import Styler
 
 from companion import NOTEBOOK, ROOT
 from companion.text import between, number, plus_minus
-from vae_lib import checks, metrics, store
+from vae_lib import checks, metrics, protocol, store
 from vae_lib.checks import ParameterError
 from vae_lib.corpus import Corpus
 from vae_lib.metrics import Comparison, Score
@@ -44,26 +44,14 @@ MEASURES = (
 )
 """Everything that a row can measure, in the order in which tables show it."""
 
-COLUMNS = (
-    "notebook", "corpus", "n", "features", "model", "params", "clusterer", "k", "noise", "coverage", "target", "subset",
-    "metric", "space", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seeds",
-    "seconds", "values", "reason",
-)  # fmt: skip
-"""The columns of a result row, what was scored as far as `space` and then what came out.
-
-`ci_low` to `ci_high` is over training seeds, `tracks_low` to `tracks_high` over draws of tracks; `values` holds one
-number per seed, so that methods can be compared seed by seed from result files alone; `reason` says why some are
-undefined.
-"""
+COLUMNS = ("notebook", *protocol.COLUMNS)
+"""The columns of a result row: its page, what was scored as far as `space`, and then what came out."""
 
 NUMBERS = ("coverage", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seconds")
 SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of rows that may be compared
 
 VERDICT = ("difference", "low", "high", "superiority", "p_value", "p_holm", "at_floor", "verdict")
 """The columns of a verdict."""
-
-MARGIN = 0.02
-"""Scores nearer than this agree."""
 
 SCRATCH = "scratch"  # the build of notebooks that are run by hand
 PACKAGES = ("librosa", "numpy", "pandas", "scikit-learn", "scipy", "torch", "umap-learn")
@@ -690,14 +678,18 @@ def provenance_table(path: Path | str) -> Styler:
     return styled(frame, caption="What the rows of this page were computed from.")
 
 
+def matched(rows: pd.DataFrame, released: pd.DataFrame) -> pd.DataFrame:
+    """Pair the scores against labels that two runs have: `rows`, with `mean_released` and how far `away` that is."""
+    key = [name for name in COLUMNS[: COLUMNS.index("mean")] if name not in ("params", "coverage")]
+    both = rows[rows["space"] == "labels"].merge(released[[*key, "mean"]], on=key, suffixes=("", "_released"))
+    return both.assign(away=(both["mean"] - both["mean_released"]).abs())
+
+
 def as_released(path: Path | str, released: Path | str) -> str:
-    """Say how many scores of a result file are those of the released one, up to the margin of its verdicts."""
-    key = [*COLUMNS[1 : COLUMNS.index("params")], *COLUMNS[COLUMNS.index("clusterer") : COLUMNS.index("space") + 1]]
-    key.remove("coverage")
-    rows, others = (read(of)[0].query("space == 'labels'") for of in (path, released))
-    both = rows.merge(others, on=key, suffixes=("", "_released"))
-    agree = ((both["mean"] - both["mean_released"]).abs() <= MARGIN).sum()
-    return f"{agree} of {len(both)} scores that both runs have are within {MARGIN:g} of the released ones"
+    """Say how many scores of a result file are those of the released one, up to `protocol.MARGIN`."""
+    away = matched(read(path)[0], read(released)[0])["away"]
+    agree = f"{(away <= protocol.MARGIN).sum()} of {len(away)} scores that both runs have"
+    return f"{agree} are within {protocol.MARGIN:g} of the released ones"
 
 
 def exhibits(notebook: str) -> str:
