@@ -5,9 +5,8 @@ import json
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -66,27 +65,6 @@ def write_json(path: Path | str, value: object) -> None:
     """Write `value` as readable UTF-8 JSON, whole or not at all; NaN is refused (use ``None``)."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def prepare(folder: Path | str) -> None:
-    """Make a folder, and clear it of temporary files more than an hour old: a process that was killed left them.
-
-    Raises
-    ------
-    ParameterError
-        If the folder cannot be made.
-    """
-    folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ParameterError(
-            f"cannot write {folder}: {error.strerror or error}; give a folder you may write to"
-        ) from None
-    for path in folder.glob(".*-*"):
-        with suppress(FileNotFoundError):  # another process clears it too
-            if time.time() - path.stat().st_mtime > 3600:
-                path.unlink()
 
 
 def file_sha256(path: Path | str) -> str:

@@ -1,7 +1,6 @@
 """Store: a file is the old one or the new one, never a part, and a hash follows the content."""
 
 import json
-import os
 import stat
 
 import numpy as np
@@ -86,21 +85,3 @@ def test_the_hash_of_values_is_that_of_their_content_and_order():
     assert len({store.content_hash(value) for value in values}) == len(values)
     assert store.content_hash("a", "b") not in (store.content_hash("b", "a"), store.content_hash("ab"))
     assert store.content_hash({"a": 1, "b": 2}) == store.content_hash({"b": 2, "a": 1})
-
-
-def test_what_a_killed_process_left_is_cleared_after_an_hour(tmp_path):
-    folder = tmp_path / "deep" / "parts"
-    store.prepare(folder)
-    kept = folder / "a.parquet"
-    kept.touch()
-    with store.replacing(folder / "b.parquet") as running, store.replacing(folder / "c.parquet") as left:
-        os.utime(left, (0, 0))
-        os.utime(kept, (0, 0))
-        store.prepare(folder)
-        assert running.exists()
-        assert not left.exists()
-        left.touch()
-    assert kept.exists()
-    (tmp_path / "file").touch()
-    with pytest.raises(ParameterError, match=r"cannot write .*file/parts: .*; give a folder you may write to"):
-        store.prepare(tmp_path / "file" / "parts")
