@@ -212,6 +212,9 @@ def test_what_no_verdict_covers_is_said_of_rows_that_have_it():
     native, common = (of("easy", "model", "silhouette", space=space) for space in ("native", "common"))
     assert list(native.sort_values().index) == list(common.sort_values(ascending=False).index) == ["raw", "pca", "vae"]
 
+    elsewhere = report.where(rows, notebook="elsewhere", metric="ari")
+    assert len({of.loc[of["mean"].idxmax(), "model"] for _, of in elsewhere.groupby("corpus")}) > 1, "no method is best"
+
     largest = report.where(rows, notebook="scaling", metric="seconds").groupby("model")["n"].max()
     assert set(largest[largest == largest.min()].index) == {"t-SNE", "UMAP"}
     pairs = {"Ward", "metrics of shape", "DBSCAN", "permutation test"}
