@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,11 @@ from pathlib import Path
 import matplotlib
 import pandas as pd
 import typst
+from matplotlib.colors import to_hex
 
 from companion import ROOT, execute, report
 from companion.report import EXHIBITS, PAPER
-from vae_lib import checks, store
+from vae_lib import checks, plots, store
 from vae_lib.checks import ParameterError
 
 SOURCE = ROOT / "paper" / "main.typ"
@@ -62,6 +64,8 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
     own = results != PAPER if own is None else own
     declared = tomllib.loads(CLAIMS.read_text(encoding="utf-8"))
     verdicts = report.verdicts(results)
+    if unresolved := [line for line in verdicts["line"] if set(line) & set("{}")]:
+        raise ParameterError(f"a verdict is called {unresolved[0]!r}: its page left a brace unresolved")
     root = os.path.commonpath([ROOT, results])
 
     def under_root(path: Path) -> str:
@@ -72,9 +76,11 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         "results": {name: under_root(results / f"{name}.json") for name in NOTEBOOKS},
         "published": under_root(report.PUBLISHED),
         "figures": {path.stem: under_root(path) for path in _figures(results, own=own)},
+        "axes": {path.stem: axes for path in _figures(results, own=own) if (axes := _axes(path))},
         "claims": judge(declared, verdicts, own=own),
         "verdicts": json.loads(verdicts.to_json(orient="records")),
         "noise": noise(rows),
+        "colors": {word: to_hex(plots.color(word)) for word in ("features", *plots.MODELS)},
     }
     compiler = typst.Compiler(
         SOURCE,
@@ -84,12 +90,14 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         sys_inputs={"run": json.dumps(run)},
     )
     try:
-        pdf, warnings = compiler.compile_with_warnings(timestamp=0, pdf_tags=False)
+        pdf, warnings = compiler.compile_with_warnings(timestamp=0, pdf_tags=True)
         shown = json.loads(compiler.query("<exhibit>", field="value"))
+        printed = json.loads(compiler.query("<printed>", field="value"))
     except typst.TypstError as error:
         raise ArticleError(error.diagnostic.strip()) from None
     if warnings:
         raise ArticleError("\n".join(warning.diagnostic.strip() for warning in warnings))
+    _one_rounding(printed)
     return pdf, _listed(shown)
 
 
@@ -188,6 +196,18 @@ def _same_contents(rows: pd.DataFrame, provenance: Mapping[str, Mapping[str, obj
             )
 
 
+def _one_rounding(printed: list[dict[str, object]]) -> None:
+    """Refuse a value that stands with so many digits in one place and with others elsewhere."""
+    seen: dict[tuple[object, object], object] = {}
+    for number in printed:
+        first = seen.setdefault((number["row"], number["column"]), number["digits"])
+        if first != number["digits"]:
+            raise ArticleError(
+                f"{number['column']} of the row of {number['row']} is printed with {first} digits after the point and "
+                f"with {number['digits']} elsewhere"
+            )
+
+
 def _figures(results: Path, *, own: bool) -> list[Path]:
     """Find the figures of a run: SVG kept with its results, else those of the executed notebooks beside them."""
     kept = sorted((results / "figures").glob("*.svg"))
@@ -199,6 +219,20 @@ def _figures(results: Path, *, own: bool) -> list[Path]:
                 with store.replacing(results.parent / "figures" / f"{name}.png") as temporary:
                     temporary.write_bytes(figure.png)
     return sorted((results.parent / "figures").glob("*.png"))
+
+
+def _axes(figure: Path) -> list[object]:
+    """Size of an SVG of Matplotlib in points, and of each of its axes left, top, right and bottom as shares of it."""
+    text = figure.read_text(encoding="utf-8") if figure.suffix == ".svg" else ""
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', text)
+    corner = r"[ML] ([\d.]+) ([\d.]+) \n"
+    found = re.findall(rf'<g id="axes_\d+">\s*<g id="patch_\d+">\s*<path d="{corner}{corner}{corner}', text)
+    if not size or not found:
+        return []
+    width, height = map(float, size.groups())
+    boxes = [[float(x0) / width, float(y1) / height, float(x1) / width, float(y0) / height]
+             for x0, y0, _, _, x1, y1 in found]  # fmt: skip
+    return [width, height, boxes]
 
 
 def _listed(shown: list[dict[str, object]]) -> list[dict[str, str]]:

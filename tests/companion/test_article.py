@@ -34,6 +34,7 @@ DEFINITIONS = {
     "53": "columns",
     "155": "columns of FMA",
     "69": "columns of Indian music",
+    "25": "tests of one family that ten seeds can decide",
     "0.5": "noise of the frozen model, in the name of its row",
 }
 """Numbers that may stand in the source: what they define was decided and not measured."""
@@ -72,10 +73,9 @@ def pages_of(pdf):
         fonts = re.search(rb"/Font<<(.*?)>>", objects[reference(body, b"Resources")])
         tables = {name: characters(int(number)) for name, number in re.findall(rb"/(\w+) (\d+) 0 R", fonts[1])}
         text, table = "", {}
-        marks = rb"/(\w+) [\d.]+ Tf|\(((?:\\.|[^\\()])*)\)|<([0-9A-Fa-f]+)>"
-        content = re.sub(
-            rb"/ActualText ?(<.*?>|\(.*?(?<!\\)\))", b"", stream(reference(body, b"Contents")), flags=re.DOTALL
-        )
+        plain = rb"(?:\\.|[^\\()])*"  # of a string, which may hold brackets in pairs
+        marks = rb"/(\w+) [\d.]+ Tf|\((" + plain + rb"(?:\(" + plain + rb"\)" + plain + rb")*)\)|<([0-9A-Fa-f]+)>"
+        content = re.sub(rb"<<.*?>>BDC", b"", stream(reference(body, b"Contents")), flags=re.DOTALL)  # tags
         for font, string, digits in re.findall(marks, content, re.DOTALL):
             if font:
                 table = tables[font]
@@ -178,6 +178,53 @@ def test_content_fits_nine_pages_and_every_character_has_a_glyph(pages):
     (last,) = [number for number, text in enumerate(pages, start=1) if "References[1]" in text]
     assert last <= 9
     assert not any("�" in text for text in pages)
+    assert not any(mark in text for text in pages for mark in "{}"), "a brace was left unresolved"
+
+
+def test_who_cannot_see_it_is_told_what_is_shown(built):
+    pdf, exhibits = built
+    assert b"/StructTreeRoot" in pdf
+    assert b"/Title" in pdf
+    assert pdf.count(b"/S/Figure") >= len({shown["exhibit"] for shown in exhibits if "Figure" in shown["exhibit"]})
+
+
+def test_what_no_verdict_covers_is_said_of_rows_that_have_it():
+    rows = report.stored()
+
+    def of(notebook, column, metric, **where):
+        found = report.where(rows, notebook=notebook, metric=metric, **where)
+        return found.set_index(column)["mean"]
+
+    placed = pd.DataFrame(article.noise(rows)["placed"])
+    outside = placed[~placed["inside"]].set_index("reading")["metric"]
+    assert sorted(outside["features, k-means"]) == ["ari", "nmi", "purity"]
+    assert outside["PCA, k-means"] == "calinski_harabasz"
+    assert len(outside) == 4
+
+    bound, agreement = (of("choice", "model", metric, subset="all") for metric in ("bound", "ari"))
+    trained_on_it = bound[~bound.index.str.contains("β = 0.3")]
+    assert trained_on_it["textbook"] < trained_on_it.drop("textbook").min() - 3, "last by far"
+    assert agreement["textbook"] == agreement.min()
+    weak = bound.index[bound.index.str.contains("β = 0.3")]
+    assert bound[weak].min() < bound["textbook"] + 0.5
+    assert agreement[weak].min() > of("easy", "model", "ari", subset="all", clusterer="kmeans")["raw"]
+
+    native, common = (of("easy", "model", "silhouette", space=space) for space in ("native", "common"))
+    assert list(native.sort_values().index) == list(common.sort_values(ascending=False).index) == ["raw", "pca", "vae"]
+
+    elsewhere = report.where(rows, notebook="elsewhere", metric="ari")
+    assert len({of.loc[of["mean"].idxmax(), "model"] for _, of in elsewhere.groupby("corpus")}) > 1, "no method is best"
+
+    largest = report.where(rows, notebook="scaling", metric="seconds").groupby("model")["n"].max()
+    assert set(largest[largest == largest.min()].index) == {"t-SNE", "UMAP"}
+    pairs = {"Ward", "metrics of shape", "DBSCAN", "permutation test"}
+    assert set(largest[largest < largest["VAE, one epoch"]].index) >= pairs
+
+
+@pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
+def test_no_semicolon_is_swallowed_by_what_stands_before_it(path):
+    source = path.read_text(encoding="utf-8")
+    assert not re.findall(r"#[\w.-]+\((?:[^()]|\([^()]*\))*\);", source), "it ends the expression and is not printed"
 
 
 @pytest.mark.parametrize("path", SECTIONS, ids=lambda path: path.stem)
@@ -242,6 +289,12 @@ def test_a_missing_line_of_a_claim_is_named(copied):
         article.typeset(copied, own=False)
 
 
+def test_a_brace_that_a_page_left_unresolved_is_named(copied):
+    spoil(copied, "easy", lambda content: content["verdicts"][0].update(line="all songs: {target}"))
+    with pytest.raises(ParameterError, match=r"a verdict is called 'all songs: \{target\}'"):
+        article.typeset(copied, own=False)
+
+
 def test_a_missing_file_is_named(copied):
     (copied / "medium.json").unlink()
     with pytest.raises(ParameterError, match="lacks the results of medium"):
@@ -260,11 +313,15 @@ def test_a_corpus_of_two_contents_is_named(copied):
         ('#mean("easy", metric: "ari", model: "nothing")', '0 rows of easy have .*model = "nothing"'),
         ('#verdict("easy.nothing")', r"claims\.toml declares no claim easy\.nothing"),
         ('#param("easy", "nothing")', "ran with no parameter nothing"),
-        ('#drawing("fig-easy-nothing", "Nothing", [])', "no figure fig-easy-nothing"),
+        ('#drawing("fig-easy-nothing", "Nothing", [], alt: "nothing")', "no figure fig-easy-nothing"),
+        ('#drawing("fig-easy-maps", "Maps", [])', "figure “Maps” has no alt"),
+        ('#against("easy", "nothing")', '0 verdicts of easy are called "nothing"'),
+        ('#on-gtzan("vae") #on-gtzan("vae", digits: 1)', 'model = "vae".* is printed with 3 digits .* 1 elsewhere'),
         ('#results-table("Mixed", [], columns: 2, head: ([], []), on-gtzan("vae", show-as: cell), '
          'audited("noise", "raw", show-as: cell))', "table “Mixed” mixes rows of 2 corpus contents"),
-        ('#drawing("fig-easy-maps", "Maps", [], placement: none) #results-table("Table", [], columns: 1, head: ([],), '
-         'made: (("easy", "no such cell"),), [])', "0 cells of easy.ipynb have 'no such cell'"),
+        ('#drawing("fig-easy-maps", "Maps", [], alt: "maps", placement: none) '
+         '#results-table("Table", [], columns: 1, head: ([],), made: (("easy", "no such cell"),), [])',
+         "0 cells of easy.ipynb have 'no such cell'"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_source_is_named_with_its_place(line, message, judged, tmp_path, monkeypatch):
@@ -277,7 +334,7 @@ def test_a_mistake_in_the_source_is_named_with_its_place(line, message, judged, 
     monkeypatch.setattr(article, "BOOK", ROOT / "book")
     with pytest.raises(article.ArticleError, match=message) as error:
         article.typeset()
-    assert "main.typ" in str(error.value) or "no such cell" in line
+    assert "main.typ" in str(error.value) or any(word in line for word in ("no such cell", "digits"))
 
 
 def test_a_build_that_fails_leaves_the_last_article(copied, capsys):
