@@ -3,9 +3,12 @@
 Each returns the value that it was given, or raises `ParameterError`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
+
+LARGEST = 2**31 - 1
+"""Of whole numbers: what every library below takes as a seed or a count."""
 
 
 class ParameterError(ValueError):
@@ -26,7 +29,8 @@ def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.
     vae_lib.checks.ParameterError: dropout must be a number in [0, 0.95], got 1.5
     """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not (number and np.isfinite(value) and low <= value <= high and not (open_low and value == low)):
+    finite = number and abs(value) <= np.finfo(float).max
+    if not (finite and low <= value <= high and not (open_low and value == low)):
         bracket = "(" if open_low or low == -np.inf else "["
         closing = ")" if high == np.inf else "]"
         raise ParameterError(f"{name} must be a number in {bracket}{low:g}, {high:g}{closing}, got {value!r}")
@@ -34,7 +38,7 @@ def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.
 
 
 def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> int:
-    """A whole number from `low` to `high`, as a plain ``int``.
+    """A whole number from `low` to `high`, or to `LARGEST`, as a plain ``int``.
 
     Examples
     --------
@@ -45,14 +49,16 @@ def count(value: int, name: str, *, low: int = 1, high: int | None = None) -> in
     vae_lib.checks.ParameterError: k must be a whole number from 2 to 100, got True
     """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if high is None and whole and value > LARGEST:
+        high = LARGEST
     if not whole or value < low or (high is not None and value > high):
         allowed = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ParameterError(f"{name} must be a whole number {allowed}, got {value!r}")
     return int(value)
 
 
-def counts(values: Iterable[int], name: str, *, low: int = 1) -> list[int]:
-    """A list of whole numbers of at least `low`.
+def counts(values: Iterable[int], name: str, *, low: int = 1, high: int | None = None) -> list[int]:
+    """A list of whole numbers from `low` to `high`.
 
     Examples
     --------
@@ -62,7 +68,23 @@ def counts(values: Iterable[int], name: str, *, low: int = 1) -> list[int]:
     """
     if isinstance(values, str) or not isinstance(values, Iterable):
         raise ParameterError(f"{name} must be a list of whole numbers of at least {low}, got {values!r}")
-    return [count(value, name, low=low) for value in values]
+    return [count(value, name, low=low, high=high) for value in values]
+
+
+def seeds(values: int | Sequence[int], name: str = "seeds", *, low: int = 1) -> list[int]:
+    """Seeds, at least `low` and at most ten thousand: a number n stands for 0 … n − 1.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.seeds(3), checks.seeds([7, 1])
+    ([0, 1, 2], [7, 1])
+    """
+    number = isinstance(values, int | float | np.number)
+    found = list(range(count(values, name, low=low, high=10_000))) if number else counts(values, name, low=0)
+    if len(found) < low:
+        raise ParameterError(f"{name} must be a list of at least {low}, got {found}")
+    return found
 
 
 def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
@@ -77,7 +99,7 @@ def one_of(value: str, name: str, allowed: Iterable[str]) -> str:
     vae_lib.checks.ParameterError: linkage must be one of ward, average, complete, got 'wards'
     """
     allowed = list(allowed)
-    if value not in allowed:
+    if not isinstance(value, Hashable) or value not in allowed:
         raise ParameterError(f"{name} must be one of {', '.join(map(str, allowed))}, got {value!r}")
     return value
 

@@ -6,7 +6,6 @@ import hashlib
 import inspect
 import json
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import safetensors
@@ -23,7 +21,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from vae_lib import checks, models, store
+from vae_lib import checks, models, parallel, store
 from vae_lib.checks import ParameterError
 from vae_lib.models import RECIPES, VAE, elbo, inputs
 from vae_lib.models.inputs import Inputs, Scaling
@@ -151,11 +149,11 @@ def fit(
     learning_rate, weight_decay : float
         Of AdamW (Loshchilov & Hutter 2019); without decay that is Adam.
     beta : float, optional
-        Weight of the KL divergence, at least 0; the recipe's own by default.
+        Weight of the KL divergence, 0 to a million; the recipe's own by default.
     warmup : int
         Epochs over which that weight rises from 0, in equal steps.
     free_bits : float
-        Nats per latent that are free of it, at least 0.
+        Nats per latent that are free of it, 0 to a million.
     validation : float
         Share of the tracks held out, from 0 to 0.5: they give the validation loss.
     patience : int, optional
@@ -194,9 +192,9 @@ def fit(
         "batch_size": checks.count(batch_size, "batch_size"),
         "learning_rate": checks.in_range(learning_rate, "learning_rate", low=0.0, open_low=True),
         "weight_decay": checks.in_range(weight_decay, "weight_decay", low=0.0),
-        "beta": checks.in_range(plan.beta if beta is None else beta, "beta", low=0.0),
+        "beta": checks.in_range(plan.beta if beta is None else beta, "beta", low=0.0, high=1e6),
         "warmup": checks.count(warmup, "warmup", low=0),
-        "free_bits": checks.in_range(free_bits, "free_bits", low=0.0),
+        "free_bits": checks.in_range(free_bits, "free_bits", low=0.0, high=1e6),
         "validation": checks.in_range(validation, "validation", low=0.0, high=0.5),
         "patience": None if patience is None else checks.count(patience, "patience"),
         "pretrain_epochs": checks.count(pretrain_epochs, "pretrain_epochs"),
@@ -354,11 +352,9 @@ def fit_seeds(
     >>> fits.seeds, fits.latents.shape
     ((0, 1, 2), (3, 40, 2))
     """
-    seeds = range(checks.count(seeds, "seeds")) if isinstance(seeds, int | np.integer) else seeds
-    seeds = checks.counts(seeds, "seeds", low=0)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise ParameterError(f"seeds must be distinct and at least one, got {seeds}")
-    workers = joblib.cpu_count() if workers is None else checks.count(workers, "workers")
+    seeds = checks.seeds(seeds)
+    if len(set(seeds)) < len(seeds):
+        raise ParameterError(f"seeds must be distinct, got {seeds}")
     data = _hash(inputs.check(arrays), inputs.labels(options.get("condition")))
     settings = _json({name: value for name, value in options.items() if name != "condition"})
     device = str(_device(options.get("device", "auto")))
@@ -367,34 +363,16 @@ def fit_seeds(
         seed: folder / f"{store.content_hash(_source(), torch.__version__, device, recipe, settings, data, seed)[:32]}"
         for seed in seeds
     }
-    done = {seed: fit for seed, path in paths.items() if cache and (fit := _kept(path)) is not None}
+    done = {seed: kept for seed, path in paths.items() if cache and (kept := _kept(path)) is not None}
     left = [seed for seed in seeds if seed not in done]
-    run = joblib.Parallel(max(1, min(workers, len(left))), return_as="generator_unordered")
-    jobs = run(joblib.delayed(_job)(os.getpid(), recipe, arrays, seed=seed, **options) for seed in left)
+    jobs = [((recipe, arrays), options | {"seed": seed}) for seed in left]
+    made = parallel.run(fit, jobs, workers=workers, ordered=False)
     about = {"unit": "seed", "total": len(seeds), "initial": len(done), "leave": False, "disable": not progress}
-    for trained in tqdm(jobs, recipe, **about):
+    for trained in tqdm(made, recipe, **about):
         done[trained.seed] = trained
         if cache:
             save(trained, paths[trained.seed])
     return Fits([done[seed] for seed in seeds])
-
-
-def _job(parent: int, *arguments: object, **options: object) -> Fit:
-    if os.getppid() == parent:
-        _end_with(parent)
-    return fit(*arguments, **options)
-
-
-@functools.cache
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: joblib's workers outlive one that is killed, and work on."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1.0)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _kept(path: Path) -> Fit | None:
@@ -494,13 +472,15 @@ def decode(
     Takes latents of shape (n, latent) and gives every modality as an array of shape (n, ...); of several fits both have
     seeds as their first dimension. Modalities with a cosine term come as directions of length 1.
     """
-    latents, like = np.asarray(latents, dtype=np.float32), trained.latents.shape
+    latents, like = inputs.numbers(latents, "latents").astype(np.float32), trained.latents.shape
     if latents.ndim != len(like) or latents.shape[:-2] != like[:-2] or latents.shape[-1] != like[-1]:
         wanted = ", ".join(map(str, (*like[:-2], "n", like[-1])))
         raise ParameterError(f"latents must have shape ({wanted}), got {latents.shape}")
     if isinstance(trained, Fits):
         made = [decode(fit, space, condition=condition) for fit, space in zip(trained, latents, strict=True)]
         return {name: np.stack([each[name] for each in made]) for name in made[0]}
+    largest = np.abs(checks.matrix(latents, "latents")).max()
+    checks.in_range(largest, "the largest of latents", low=0.0, high=inputs.FARTHEST)
     context = inputs.indicators(inputs.labels(condition), trained.categories, n=len(latents))
     with _one_thread(), torch.no_grad():
         made = trained.model.decode(torch.from_numpy(latents), context)

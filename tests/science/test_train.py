@@ -404,7 +404,7 @@ def test_several_fits_are_used_like_one(both):
     ("change", "message"),
     [
         ({"recipe": "gan"}, f"recipe must be one of {', '.join(RECIPES)}, got 'gan'"),
-        ({"beta": "1"}, r"beta must be a number in \[0, inf\), got '1'"),
+        ({"beta": "1"}, r"beta must be a number in \[0, 1e\+06\], got '1'"),
         ({"epochs": 2.5}, "epochs must be a whole number of at least 0, got 2.5"),
         ({"learning_rate": 0.0}, r"learning_rate must be a number in \(0, inf\), got 0.0"),
         ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),

@@ -16,6 +16,9 @@ from torch import Tensor
 from vae_lib import checks
 from vae_lib.checks import ParameterError
 
+FARTHEST = 1e15
+"""Of scaled values and of latents: squares of what is larger are no longer finite in 32 bits."""
+
 
 class Scaling(NamedTuple):
     """Mean and scale of each column of a table, shape (d,), or of each band of an image, shape (height, 1)."""
@@ -88,7 +91,7 @@ def check(arrays: object, *, shapes: Mapping[str, tuple[int, ...]] | None = None
     if not known:
         wanted = f"{' or '.join(shapes)} as in training" if shapes else "at least one modality"
         raise ParameterError(f"arrays must hold {wanted}, got {', '.join(map(str, arrays)) or 'none'}")
-    tables = {name: _numbers(arrays[name], f"arrays[{name!r}]") for name in known}
+    tables = {name: numbers(arrays[name], f"arrays[{name!r}]") for name in known}
     n = len(tables[known[0]])
     for name, shape in (shapes or {}).items():
         table = tables.setdefault(name, np.full((n, *shape), np.nan))
@@ -110,7 +113,8 @@ def check(arrays: object, *, shapes: Mapping[str, tuple[int, ...]] | None = None
     return dict(sorted(tables.items()))
 
 
-def _numbers(values: object, label: str) -> np.ndarray:
+def numbers(values: object, label: str) -> np.ndarray:
+    """Return an array of floats of shape (n, d) or (n, height, width); `label` is what messages call it."""
     try:
         table = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -147,7 +151,8 @@ def prepare(tables: Mapping[str, np.ndarray], scaling: Mapping[str, Scaling], co
     """
     values, present = {}, {}
     for name, table in tables.items():
-        present[name] = torch.from_numpy(~_missing(table)).float()
+        there = ~_missing(table)
+        present[name] = torch.from_numpy(there).float()
         if name in scaling:
             table = (table - scaling[name].mean) / scaling[name].scale
         else:
@@ -157,6 +162,9 @@ def prepare(tables: Mapping[str, np.ndarray], scaling: Mapping[str, Scaling], co
                     f"arrays[{name!r}] must have directions; row {(length == 0).argmax()} is all zeros"
                 )
             table = table / length
+        far = there & ~(np.abs(table).reshape(len(table), -1).max(axis=1) <= FARTHEST)
+        if far.any():
+            raise ParameterError(f"arrays[{name!r}] must not hold values that large: see row {far.argmax()}")
         values[name] = torch.from_numpy(np.nan_to_num(table).astype(np.float32))
     complete = all(bool(mask.all()) for mask in present.values())
     return Inputs(values, None if complete else present, context)

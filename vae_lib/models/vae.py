@@ -22,6 +22,10 @@ HALVING = {"kernel_size": 4, "stride": 2, "padding": 1}
 """Of every convolution, so that each one halves the image, each transposed one doubles it."""
 
 
+WIDEST = 2**16
+"""Units that a layer may have, latents, labels and components."""
+
+
 class Output(NamedTuple):
     """What one pass through a `VAE` gives."""
 
@@ -200,13 +204,21 @@ def compose(
       (2): ReLU()
     )
     """
-    checks.count(latent_dim, "latent_dim")
-    checks.count(components, "components", low=0)
+    if not isinstance(shapes, Mapping) or not shapes:
+        raise ParameterError(f"shapes must map modalities to shapes, such as {{'audio': (57,)}}, got {shapes!r}")
+    for name, shape in shapes.items():
+        if len(checks.counts(shape, f"shapes[{name!r}]")) not in (1, 2):
+            raise ParameterError(f"shapes[{name!r}] must be (d,) or (height, width), got {shape!r}")
+    checks.count(categories, "categories", low=0, high=WIDEST)
+    checks.count(latent_dim, "latent_dim", high=WIDEST)
+    checks.count(components, "components", low=0, high=WIDEST)
     checks.in_range(dropout, "dropout", low=0.0, high=0.95)
     checks.in_range(input_noise, "input_noise", low=0.0)
     checks.one_of(normalisation, "normalisation", ("none", "layer"))
     checks.one_of(decoder_variance, "decoder_variance", ("unit", "learnt"))
-    hidden, channels = checks.counts(hidden, "hidden"), checks.counts(channels, "channels")
+    hidden, channels = (
+        checks.counts(values, name, high=WIDEST) for name, values in {"hidden": hidden, "channels": channels}.items()
+    )
     if point and components:
         raise ParameterError(f"components must be 0 for an autoencoder: a point has no prior, got {components}")
     if not channels and any(len(shape) > 1 for shape in shapes.values()):
