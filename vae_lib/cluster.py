@@ -208,9 +208,7 @@ def per_seed(name: str, x: np.ndarray, k: int | None, *, seeds: int | Sequence[i
     array([[0, 0, 1, 1],
            [0, 0, 1, 1]])
     """
-    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
-    if not seeds:
-        raise ParameterError("seeds must hold at least one seed, got none")
+    seeds = checks.seeds(seeds)
     if np.ndim(x) == 3:
         if len(x) != len(seeds):
             raise ParameterError(f"x must hold one space per seed ({len(seeds)}), got {len(x)}")
@@ -398,9 +396,7 @@ def k_scores(
     x = checks.matrix(x, "x")
     checks.one_of(clusterer, "clusterer", [name for name, of in CLUSTERERS.items() if of.takes_k])
     checks.in_range(share, "share", low=0.5, high=1, open_low=True)
-    seeds = list(range(seeds) if isinstance(seeds, int) else seeds)
-    if len(seeds) < 2:
-        raise ParameterError(f"seeds must hold at least two seeds to compare, got {len(seeds)}")
+    seeds = checks.seeds(seeds, low=2)
     samples = [np.random.default_rng(seed).permutation(len(x))[: round(share * len(x))] for seed in seeds]
     rows = []
     for k in candidates:

@@ -100,8 +100,9 @@ def _keep(options: argparse.Namespace) -> None:
 
 
 def _derive(options: argparse.Namespace) -> None:
-    from companion import build
+    from companion import build, watch
 
+    watch.end_with_make()
     print(build.derive(options.profile, os.environ))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from companion import ROOT, own
+from companion import ROOT, own, watch
 from companion.parameters import read_profile, write_changed
 from companion.text import plain
 from vae_lib import corpus
@@ -55,6 +55,7 @@ def prepare(source: Path | str, *, values: Path | str, workers: int = own.WORKER
     """
     source, sections = Path(source), read_profile(values)
     build = ROOT / "_build" / build_name(source, profile=str(sections.get("all", {}).get("profile", "book")))
+    watch.claim(build)
     music = own.gather(source, build=build, workers=workers, progress=progress)
     lost = own.skipped(build / own.CORPUS)
     write(build, music, lost, sections=sections, source=source)

@@ -106,7 +106,7 @@ def end_with_make() -> None:
 
 
 def claim(build: Path) -> None:
-    """Say that this run works in the folder of a build until it ends; the jobs of one make are one run.
+    """Say that this run works in the folder of a build until it ends; all that one make calls is one run.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def claim(build: Path) -> None:
     """
     import psutil
 
-    mine = (makes() or [psutil.Process()])[0]
+    mine = [psutil.Process(), *makes()][-1]
     build.mkdir(parents=True, exist_ok=True)
     with (build / ".lock").open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

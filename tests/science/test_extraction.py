@@ -5,11 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import soundfile
 from conftest import load_script
@@ -118,7 +120,7 @@ def test_names_may_hold_anything_that_a_file_name_may(tmp_path, clips):
         ([], {}, "paths must name at least one file and ids one track each, got 0 and 0"),
         (["00.wav"], {"ids": ["a", "b"]}, "ids one track each, got 1 and 2"),
         (["00.wav", "01.wav"], {"ids": ["a", "a"]}, "ids must be unique, 'a' comes more than once"),
-        (["00.wav"], {"workers": 0}, "workers must be a whole number of at least 1, got 0"),
+        (["00.wav"], {"workers": 0}, "workers must be a whole number from 1 to 512, got 0"),
         (["00.wav"], {"sample_rate": 8000}, "sample_rate must be a whole number from 16000 to 48000, got 8000"),
         (["00.wav"], {"cache": __file__}, "cannot write .*; give a folder you may write to"),
         (["no.wav", "not.wav"], {}, "none of the 2 audio files could be used; the first: .*no.wav: no such file"),
@@ -179,20 +181,20 @@ def test_memory_grows_by_the_result_alone(tmp_path):
 
 
 SCRIPT = """
-import os, signal, sys
+import os, signal, sys, time
 from pathlib import Path
 from vae_lib import features, store
 
-clips, cache, deadly = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "deadly"
-if deadly:
-    # A worker dies where it hurts most, and all with it: the result is half written and has not got its name yet.
-    import joblib
+clips, cache, how = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+if how in ("deadly", "orphaned"):
+    # Death where it hurts most: the result is half written and has not got its name yet.
     from vae_lib.features import tracks
     compute = tracks._features_of
     def features_of(path, *options):
         if path.endswith("04.wav"):
             store.replacing(options[1] / "half.npz").__enter__().write_bytes(b"half of a result")
-            os.killpg(0, signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL) if how == "deadly" else os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(120)
         return compute(path, *options)
     tracks._features_of = features_of
 paths = sorted(clips.glob("*.wav"))
@@ -217,6 +219,24 @@ def test_a_killed_run_of_two_workers_goes_on_and_ends_equal(tmp_path, computed):
     gone_on = run(paths, ids=ids, cache=cache)
     assert len(computed) == 8 - len(finished)
     assert_same(gone_on, run(paths, ids=ids))
+
+
+def test_workers_end_with_the_one_that_started_them(tmp_path):
+    write_clips(tmp_path / "clips", 6)
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path / "clips"), str(tmp_path / "cache"), "orphaned"]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    assert process.wait() == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    while left := [each for each in psutil.process_iter() if session(each) == process.pid]:
+        assert time.monotonic() < deadline, f"{left} outlived their parent"
+        time.sleep(0.1)
+
+
+def session(process):
+    try:
+        return None if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
+    except (psutil.Error, ProcessLookupError):
+        return None
 
 
 @pytest.mark.slow

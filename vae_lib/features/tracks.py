@@ -9,7 +9,7 @@ import librosa
 import numpy as np
 import pandas as pd
 
-from vae_lib import store
+from vae_lib import parallel, store
 from vae_lib.checks import ParameterError, count
 from vae_lib.features.audio import SAMPLE_RATE, AudioError, check_file, load_audio
 from vae_lib.features.columns import COLUMNS, PITCH_CLASSES, SUMMARY_MELS
@@ -192,7 +192,6 @@ def extract_many(
     >>> table.shape, log_mel.shape, len(report)
     ((2, 123), (2, 64, 128), 0)
     """
-    from joblib import Parallel, delayed
     from tqdm import tqdm
 
     paths, ids = [str(path) for path in paths], [str(track_id) for track_id in ids]
@@ -206,16 +205,14 @@ def extract_many(
     count(sample_rate, "sample_rate", low=SAMPLE_RATES[0], high=SAMPLE_RATES[1])
     if cache is not None:
         store.write_json(Path(cache) / "about.json", PARAMETERS | {"version": VERSION})  # finds out whether it can be
-    if count(workers, "workers") > 1:
+    if count(workers, "workers", high=parallel.MOST) > 1:
         # Compiles what of librosa is not compiled yet: workers that do so at once can leave a broken numba cache.
         frame_features(np.random.default_rng(0).normal(size=SAMPLE_RATE))
 
     table = np.empty((len(paths), len(COLUMNS)))
     images = np.empty((len(paths), IMAGE_MELS, IMAGE_FRAMES), np.float32)
     used, failed = [], {}
-    results = Parallel(n_jobs=workers, return_as="generator")(
-        delayed(_features_of)(path, sample_rate, cache) for path in paths
-    )
+    results = parallel.run(_features_of, [((path, sample_rate, cache), {}) for path in paths], workers=workers)
     bar = tqdm(results, total=len(paths), desc="features", unit="track", disable=not progress)
     for track_id, path, result in zip(ids, paths, bar, strict=True):
         if isinstance(result, str):
