@@ -3,12 +3,20 @@
 Each returns the value that it was given, or raises `ParameterError`.
 """
 
+import math
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
 LARGEST = 2**31 - 1
 """Of whole numbers: what every library below takes as a seed or a count."""
+
+
+DRAWS = 10**6
+"""Draws that may be asked for, of a null distribution or an interval."""
+
+FARTHEST = 1e150
+"""From zero: squares of larger floats are not finite."""
 
 
 class ParameterError(ValueError):
@@ -29,7 +37,10 @@ def in_range(value: float, name: str, *, low: float = -np.inf, high: float = np.
     vae_lib.checks.ParameterError: dropout must be a number in [0, 0.95], got 1.5
     """
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    finite = number and abs(value) <= np.finfo(float).max
+    try:
+        finite = number and math.isfinite(value)
+    except OverflowError:  # of whole numbers
+        finite = False
     if not (finite and low <= value <= high and not (open_low and value == low)):
         bracket = "(" if open_low or low == -np.inf else "["
         closing = ")" if high == np.inf else "]"
@@ -66,9 +77,15 @@ def counts(values: Iterable[int], name: str, *, low: int = 1, high: int | None =
     >>> checks.counts([256, 128, 64], "hidden")
     [256, 128, 64]
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise ParameterError(f"{name} must be a list of whole numbers of at least {low}, got {values!r}")
+    values = listed(values, name, of=f"whole numbers of at least {low}")
     return [count(value, name, low=low, high=high) for value in values]
+
+
+def listed(values: Iterable, name: str, *, of: str) -> list:
+    """A list of anything but the letters of a text."""
+    if isinstance(values, str) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        raise ParameterError(f"{name} must be a list of {of}, got {values!r}")
+    return list(values)
 
 
 def seeds(values: int | Sequence[int], name: str = "seeds", *, low: int = 1) -> list[int]:
@@ -116,22 +133,62 @@ def matrix(values: np.ndarray, name: str, *, rows: int | None = None) -> np.ndar
         ...
     vae_lib.checks.ParameterError: x must be finite: 1 value(s) are NaN or infinite, the first in row 1, column 'tempo'
     """
-    try:
-        array = np.asarray(values, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"{name} must hold numbers only: {error}") from None
-    if array.ndim != 2 or 0 in array.shape:
-        raise ParameterError(f"{name} must be a non-empty table (rows, columns), got shape {array.shape}")
-    if rows is not None and len(array) != rows:
-        raise ParameterError(f"{name} must have {rows} rows, got {len(array)}")
-    bad = np.argwhere(~np.isfinite(array))
+    table = numbers(values, name, "rows", "columns")
+    if rows is not None and len(table) != rows:
+        raise ParameterError(f"{name} must have {rows} rows, got {len(table)}")
+    bad = np.argwhere(~np.isfinite(table))
     if len(bad):
         row, column = bad[0]
         named = repr(values.columns[column]) if hasattr(values, "columns") else column
         raise ParameterError(
             f"{name} must be finite: {len(bad)} value(s) are NaN or infinite, the first in row {row}, column {named}"
         )
-    return array
+    return finite(table, name)
+
+
+def numbers(values: np.ndarray, name: str, *axes: str) -> np.ndarray:
+    """A non-empty array of floats with these axes, which may be NaN or infinite.
+
+    Examples
+    --------
+    >>> from vae_lib import checks
+    >>> checks.numbers([1.0, 2.0], "x", "rows", "columns")
+    Traceback (most recent call last):
+        ...
+    vae_lib.checks.ParameterError: x must be a non-empty table (rows, columns), got shape (2,)
+    """
+    try:
+        found = np.asarray(values, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{name} must hold numbers only: {error}") from None
+    if found.ndim != len(axes) or 0 in found.shape:
+        kind = {1: "list", 2: "table"}.get(len(axes), "array")
+        raise ParameterError(f"{name} must be a non-empty {kind} ({', '.join(axes)}), got shape {found.shape}")
+    return found
+
+
+def array(values: np.ndarray, name: str) -> np.ndarray:
+    """An array of anything: lists of different lengths are none."""
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ParameterError(f"{name} must be an array: {error}") from None
+
+
+def spaces(values: np.ndarray, name: str) -> list[np.ndarray]:
+    """Tables as from `matrix`, out of an array of shape (seeds, n, d), or a single one out of (n, d)."""
+    stacked = array(values, name)
+    return [matrix(table, name) for table in (stacked if stacked.ndim == 3 else [values])]
+
+
+def finite(values: np.ndarray, name: str) -> np.ndarray:
+    """Floats that are finite, and their squares as well."""
+    bad = ~(np.abs(values) <= FARTHEST)
+    if bad.any():
+        raise ParameterError(
+            f"{name} must be finite and at most {FARTHEST:g}: {bad.sum()} value(s) are not, the first {values[bad][0]}"
+        )
+    return values
 
 
 def labels(values: np.ndarray, name: str, *, length: int | None = None) -> np.ndarray:
@@ -147,14 +204,17 @@ def labels(values: np.ndarray, name: str, *, length: int | None = None) -> np.nd
         ...
     vae_lib.checks.ParameterError: genre must have a label for every track: 1 missing, the first in row 1
     """
-    array = np.asarray(values)
-    if array.ndim != 1 or len(array) == 0:
-        raise ParameterError(f"{name} must be a non-empty list of labels, got shape {array.shape}")
-    if length is not None and len(array) != length:
-        raise ParameterError(f"{name} must have {length} labels, one per track, got {len(array)}")
-    missing = np.array([label is None or label != label for label in array.tolist()])
+    found = array(values, name)
+    if found.ndim != 1 or len(found) == 0:
+        raise ParameterError(f"{name} must be a non-empty list of labels, got shape {found.shape}")
+    if length is not None and len(found) != length:
+        raise ParameterError(f"{name} must have {length} labels, one per track, got {len(found)}")
+    missing = np.array([label is None or label != label for label in found.tolist()])
     if missing.any():
         raise ParameterError(
             f"{name} must have a label for every track: {missing.sum()} missing, the first in row {missing.argmax()}"
         )
-    return np.unique(array, return_inverse=True)[1]
+    try:
+        return np.unique(found, return_inverse=True)[1]
+    except TypeError:
+        raise ParameterError(f"{name} must be labels of one kind, got {sorted({*map(type, found)}, key=str)}") from None

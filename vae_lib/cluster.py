@@ -94,9 +94,11 @@ def _spectral_embedding(affinity: LinearOperator, k: int, seed: int) -> np.ndarr
 
 
 def _dbscan(x: np.ndarray, k: int | None, seed: int, *, neighbours: int = 4, eps: float | None = None) -> DBSCAN:
+    checks.count(neighbours, "neighbours")
     if eps is None:
         curve = k_distances(x, neighbours)
         eps = max(curve[knee(curve)], np.finfo(float).tiny)  # 0 where most tracks have that many exact copies
+    checks.in_range(eps, "eps", low=0, open_low=True)
     return DBSCAN(eps=eps, min_samples=neighbours + 1)  # scikit-learn counts the row itself
 
 
@@ -209,7 +211,7 @@ def per_seed(name: str, x: np.ndarray, k: int | None, *, seeds: int | Sequence[i
            [0, 0, 1, 1]])
     """
     seeds = checks.seeds(seeds)
-    if np.ndim(x) == 3:
+    if checks.array(x, "x").ndim == 3:
         if len(x) != len(seeds):
             raise ParameterError(f"x must hold one space per seed ({len(seeds)}), got {len(x)}")
         return np.stack([fit_predict(name, of, k, seed=seed, **options) for of, seed in zip(x, seeds, strict=True)])
@@ -247,7 +249,7 @@ def knee(curve: np.ndarray) -> int:
     >>> cluster.knee([1.0, 1.1, 1.2, 1.3, 9.0])
     3
     """
-    curve = checks.matrix(np.atleast_2d(curve), "curve", rows=1)[0]
+    curve = checks.finite(checks.numbers(curve, "curve", "values"), "curve")
     if len(curve) < 2 or (np.diff(curve) < 0).any():
         raise ParameterError(f"curve must be at least two values sorted upwards, got {len(curve)} values")
     below = np.linspace(curve[0], curve[-1], len(curve)) - curve
@@ -311,6 +313,7 @@ def consensus(clusterings: np.ndarray, k: int, *, seed: int) -> np.ndarray:
     1.0
     """
     clusterings = metrics.without_noise(_clusterings(clusterings), noise="singletons")
+    checks.count(seed, "seed", low=0)
     m, n = clusterings.shape
     checks.count(k, "k", low=2, high=n - 1)
     places = np.cumsum([0, *clusterings.max(axis=1) + 1])
@@ -339,7 +342,7 @@ def stability(clusterings: np.ndarray) -> float:
 
 
 def _clusterings(values: np.ndarray) -> np.ndarray:
-    array = np.asarray(values)
+    array = checks.array(values, "clusterings")
     if array.ndim != 2 or 0 in array.shape or not np.issubdtype(array.dtype, np.integer) or array.min() < -1:
         raise ParameterError(
             "clusterings must be a non-empty table (clusterings, tracks) of whole numbers, -1 (noise) or clusters from "
@@ -397,6 +400,7 @@ def k_scores(
     checks.one_of(clusterer, "clusterer", [name for name, of in CLUSTERERS.items() if of.takes_k])
     checks.in_range(share, "share", low=0.5, high=1, open_low=True)
     seeds = checks.seeds(seeds, low=2)
+    candidates = checks.counts(candidates, "candidates", low=2)
     samples = [np.random.default_rng(seed).permutation(len(x))[: round(share * len(x))] for seed in seeds]
     rows = []
     for k in candidates:
@@ -435,6 +439,8 @@ def pca(x: np.ndarray, components: int, *, whiten: bool = False) -> np.ndarray:
 def project(x: np.ndarray, *, method: str, seed: int, neighbours: int = 15) -> np.ndarray:
     """Lay the rows out in the plane, shape (n, 2), for looking at; distances between far groups mean little.
 
+    Rows that do not differ, but for rounding, all lie at 0.
+
     Parameters
     ----------
     x : array-like, shape (n, d)
@@ -453,7 +459,16 @@ def project(x: np.ndarray, *, method: str, seed: int, neighbours: int = 15) -> n
     checks.one_of(method, "method", PROJECTIONS)
     x = checks.matrix(x, "x")
     checks.count(neighbours, "neighbours", low=2, high=len(x) - 1)
+    checks.count(seed, "seed", low=0)
+    if method == "umap" and len(x) < 4:
+        raise ParameterError(f"x must have at least 4 rows for UMAP, got {len(x)}")
+    spread = np.ptp(x, axis=0).max()
+    if spread <= 1e-13 * np.abs(x).max():
+        return np.zeros((len(x), 2), dtype=np.float32)
+    if not 1e-6 < spread < 1e6:  # both compute in 32 bits, and neither asks for the scale
+        x = (x - x.mean(axis=0)) / spread
     if method == "tsne":
+        x = np.hstack([x, np.zeros_like(x)]) if x.shape[1] == 1 else x  # it begins from two principal components
         return manifold.TSNE(perplexity=neighbours / 2, init="pca", random_state=seed).fit_transform(x)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")  # of a progress bar that is not used

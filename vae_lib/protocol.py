@@ -245,7 +245,7 @@ def score(
             "subset": subset,
             "seconds": (seconds or {}).get(model, np.nan),
         }
-        table = _table(np.atleast_2d(of)[..., None], model, rows, whole or corpus)
+        table = _table(np.atleast_2d(checks.array(of, model))[..., None], model, rows, whole or corpus)
         found = kept[model, about["clusterer"]] = table[..., 0].astype(int)
         entries += _external(found, labels, about, permutations, subsamples, noisy=bool((found == -1).any()))
     return _evaluation(entries, corpus, whole, kept, labels)
@@ -428,14 +428,17 @@ def _rows(corpus: Corpus, whole: Corpus | None) -> np.ndarray:
 
 def _table(of: "np.ndarray | Fits", name: str, rows: np.ndarray, whole: Corpus) -> np.ndarray:
     """Rows of a representation, shape (rows, d) or (seeds, rows, d)."""
-    x = np.asarray(getattr(of, "latents", of), dtype=float)
-    if x.ndim not in (2, 3) or x.shape[-2] != len(whole):
+    of = getattr(of, "latents", of)
+    tables = checks.spaces(of, name)
+    x = np.stack(tables) if checks.array(of, name).ndim == 3 else tables[0]
+    if x.shape[-2] != len(whole):
         raise ParameterError(f"{name} must have a row for each of {len(whole)} tracks, got shape {x.shape}")
     return x[..., rows, :]
 
 
 def _labels(corpus: Corpus, target: str | Sequence[str] | None) -> pd.DataFrame:
-    targets = [] if target is None else [target] if isinstance(target, str) else list(target)
+    target = [target] if isinstance(target, str) else target
+    targets = [] if target is None else checks.listed(target, "target", of="columns")
     for name in targets:
         checks.one_of(name, "target", corpus.tracks.columns)
     return corpus.tracks[targets]

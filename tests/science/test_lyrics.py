@@ -218,7 +218,7 @@ def test_an_option_that_cannot_be_is_refused(options, message):
 
 
 def test_texts_that_are_none_are_refused():
-    with pytest.raises(ParameterError, match="one per song, got a single string"):
+    with pytest.raises(ParameterError, match="texts must be a list of lyrics, one per song"):
         embed("la la la", dimensions=1)
     with pytest.raises(ParameterError, match=r"text must be a string, None or NaN, got 7 \(int\)"):
         embed(["la", 7], dimensions=1)
@@ -228,7 +228,9 @@ def test_texts_that_are_none_are_refused():
 
 def test_vectors_and_groups_that_cannot_be_are_refused():
     for vectors in ([[1.0, 2.0], [np.nan, 2.0]], [[np.inf, 2.0]], [1.0, 2.0, 3.0]):
-        with pytest.raises(ParameterError, match=r"vectors must be a table, each row finite or, .* NaN throughout"):
+        with pytest.raises(
+            ParameterError, match=r"vectors must be a (table, each row finite or, .* NaN|non-empty table)"
+        ):
             missing(vectors)
     with pytest.raises(ParameterError, match="groups must have 2 labels, one per track, got 3"):
         centre_by(np.ones((2, 2)), ["en", "bn", "bn"])

@@ -188,7 +188,9 @@ class Corpus:
         ParameterError
             If an id is unknown or comes twice, the length is wrong or nothing is left.
         """
-        which, ids = np.asarray(which), self.tracks.index
+        which, ids = checks.array(which, "which"), self.tracks.index
+        if which.ndim != 1:
+            raise ParameterError(f"which must be a list, got shape {which.shape}")
         if which.dtype == bool:
             if which.shape != (len(ids),):
                 raise ParameterError(f"which must have one truth value per track: {which.shape} for {len(ids)} tracks")

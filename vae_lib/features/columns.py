@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
-from vae_lib.checks import ParameterError, count, in_range, matrix, one_of
+from vae_lib.checks import ParameterError, count, finite, in_range, listed, matrix, numbers, one_of
 
 if TYPE_CHECKING:
     from vae_lib.corpus import Corpus
@@ -170,7 +170,9 @@ def band_statistics(images: np.ndarray) -> np.ndarray:
     >>> features.band_statistics(np.array([[[0.0, 2.0, 0.0, 2.0]]]))
     array([[1., 1., 2.]])
     """
-    images = np.asarray(images, dtype=float)
+    images = finite(numbers(images, "images", "n", "bands", "frames"), "images")
+    if images.shape[2] < 2:
+        raise ParameterError("images must have at least 2 frames, got 1")
     change = np.abs(np.diff(images, axis=2))
     return np.concatenate([images.mean(axis=2), images.std(axis=2), change.mean(axis=2)], axis=1)
 
@@ -178,10 +180,11 @@ def band_statistics(images: np.ndarray) -> np.ndarray:
 def _values(music: "Corpus", columns: Sequence[str]) -> np.ndarray:
     if music.features is None:
         raise ParameterError(f"corpus {music.name} has no features; compute them with features.extract_many")
-    absent = [column for column in columns if column not in music.features]
+    columns = listed(columns, "columns", of="features")
+    absent = [column for column in columns if not isinstance(column, str) or column not in music.features]
     if absent:
         raise ParameterError(f"columns must be features of corpus {music.name}, which has no {absent[0]!r}")
-    return matrix(music.features[list(columns)], "features")
+    return matrix(music.features[columns], "features")
 
 
 def outliers(table: pd.DataFrame, *, limit: float = 5.0, top: int = 8) -> pd.DataFrame:
@@ -217,9 +220,12 @@ def outliers(table: pd.DataFrame, *, limit: float = 5.0, top: int = 8) -> pd.Dat
     """
     in_range(limit, "limit", low=0.0, open_low=True)
     count(top, "top")
+    matrix(table, "table")
     middle = table.median()
     spread = 1.4826 * (table - middle).abs().median()
     distance = ((table - middle) / spread).loc[:, spread > 0]
+    if distance.empty:
+        raise ParameterError("table must have a column that varies")
     size, column = distance.abs(), distance.abs().idxmax(axis=1)
     found = pd.DataFrame(
         {

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import librosa
 import numpy as np
 
-from vae_lib.checks import count, one_of
+from vae_lib.checks import array, count, one_of
 from vae_lib.features.audio import SAMPLE_RATE, AudioError, check_signal
 
 N_FFT = 2048  # samples per frame
@@ -83,7 +83,10 @@ def frame_features(y: np.ndarray, *, sample_rate: int = SAMPLE_RATE, pad_mode: s
     """
     one_of(pad_mode, "pad_mode", PAD_MODES)
     sample_rate = count(sample_rate, "sample_rate", low=SAMPLE_RATES[0], high=SAMPLE_RATES[1])
-    y = np.asarray(y, dtype=np.float32)
+    y = array(y, "y")
+    if y.dtype.kind not in "iuf":
+        raise AudioError(f"y: must be numbers, got {y.dtype}")
+    y = y.astype(np.float32, copy=False)
     check_signal(y, "y", sample_rate=sample_rate)
     with _one_thread():
         power = _power(y, pad_mode)

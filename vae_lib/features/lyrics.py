@@ -160,21 +160,23 @@ def embed(
     """
     checks.one_of(method, "method", METHODS)
     checks.count(dimensions, "dimensions")
-    if isinstance(texts, str):
-        raise ParameterError("texts must be a sequence of lyrics, one per song, got a single string")
-    texts = list(texts)
+    checks.count(seed, "seed", low=0)
+    if len(checks.counts(ngrams, "ngrams", high=20)) != 2 or ngrams[0] > ngrams[1]:
+        raise ParameterError(f"ngrams must be the shortest and the longest, up to 20, got {ngrams}")
+    texts = checks.listed(texts, "texts", of="lyrics, one per song")
     cleaned = [clean(text) for text in texts]
     present = np.flatnonzero(cleaned)
     if not len(present):
         raise ParameterError(f"texts must have lyrics for some song, all {len(texts)} are empty or missing")
 
     if method == "lsa":
-        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=ngrams, lowercase=False, sublinear_tf=True)
+        vectorizer = TfidfVectorizer(analyzer="char_wb", ngram_range=tuple(ngrams), lowercase=False, sublinear_tf=True)
         points = vectorizer.fit_transform([cleaned[row] for row in present])
     else:
         points = _sentence_vectors([" ".join(_strip(texts[row]).split()) for row in present], model)
+    reduced = _reduce(points, dimensions, seed)
     vectors = np.full((len(texts), dimensions), np.nan)
-    vectors[present] = _reduce(points, dimensions, seed)
+    vectors[present] = reduced
     return vectors
 
 
@@ -235,9 +237,9 @@ def missing(vectors: np.ndarray) -> np.ndarray:
     >>> lyrics.missing(np.array([[1.0, 0.0], [np.nan, np.nan]]))
     array([False,  True])
     """
-    array = np.asarray(vectors, dtype=float)
+    array = checks.numbers(vectors, "vectors", "songs", "dimensions")
     absent = np.isnan(array)
-    if array.ndim != 2 or (absent.any(axis=1) != absent.all(axis=1)).any() or np.isinf(array).any():
+    if (absent.any(axis=1) != absent.all(axis=1)).any() or np.isinf(array).any():
         raise ParameterError("vectors must be a table, each row finite or, for a song without lyrics, NaN throughout")
     return absent.all(axis=1)
 

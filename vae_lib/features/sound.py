@@ -59,7 +59,9 @@ def from_log_mel(
         raise checks.ParameterError(f"image must have a number of bands that divides {N_MELS}, got {bands}")
     checks.in_range(seconds, "seconds", low=1, high=60)
     checks.count(sample_rate, "sample_rate", low=SAMPLE_RATES[0], high=SAMPLE_RATES[1])
+    checks.in_range(image.max(), "the loudest of image", low=-1000, high=1000)
     checks.count(iterations, "iterations")
+    checks.count(seed, "seed", low=0)
     samples = round(seconds * sample_rate)
 
     # Where each mel band and each frame of the spectrum lies among the cells of the image.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from vae_lib import parallel, store
-from vae_lib.checks import ParameterError, count
+from vae_lib.checks import ParameterError, count, finite, numbers
 from vae_lib.features.audio import SAMPLE_RATE, AudioError, check_file, load_audio
 from vae_lib.features.columns import COLUMNS, PITCH_CLASSES, SUMMARY_MELS
 from vae_lib.features.frames import HOP_LENGTH, N_FFT, N_MELS, N_MFCC, PAD_MODES, SAMPLE_RATES, Frames, frame_features
@@ -98,6 +98,10 @@ def log_mel_image(mel: np.ndarray) -> np.ndarray:
     >>> image.shape, float(image.max())
     ((64, 128), 0.0)
     """
+    power = finite(numbers(mel, "mel", "bands", "frames"), "mel")
+    if len(power) != N_MELS or power.min() < 0:
+        raise ParameterError(f"mel must be the power of {N_MELS} bands, got shape {power.shape}, from {power.min():g}")
+    mel = np.asarray(mel)  # in its own precision
     starts = np.arange(IMAGE_FRAMES) * mel.shape[1] // IMAGE_FRAMES
     lengths = np.diff(np.append(starts, mel.shape[1]))
     power = np.add.reduceat(mel, starts, axis=1) / np.maximum(lengths, 1)

@@ -250,6 +250,10 @@ def ari_solutions(value: float, purity: float, *, n: int, classes: int, clusters
     >>> len(metrics.ari_solutions(ari, purity, n=200, classes=10, clusters=10))  # no 200 tracks can have it
     0
     """
+    checks.in_range(value, "value", low=-0.5, high=1)
+    checks.in_range(purity, "purity", low=0, high=1)
+    checks.count(n, "n", low=2, high=10_000)
+    checks.count(clusters, "clusters", high=n)
     size, rest = divmod(checks.count(n, "n", low=2), checks.count(classes, "classes"))
     if rest:
         raise ParameterError(f"n must be a multiple of the {classes} classes, got {n}")

@@ -81,7 +81,7 @@ def without_noise(labels_pred: np.ndarray, *, noise: str) -> np.ndarray:
 
 def clusters(labels_pred: np.ndarray, *, length: int | None = None) -> np.ndarray:
     """Codes from 0 of one clustering, shape (n,); noise is an error, because it is no cluster."""
-    labels = np.asarray(labels_pred)
+    labels = checks.array(labels_pred, "labels_pred")
     codes = checks.labels(labels, "labels_pred", length=length)
     if labels.dtype.kind in "if" and (lost := int((labels == -1).sum())):
         raise ParameterError(
@@ -93,12 +93,14 @@ def clusters(labels_pred: np.ndarray, *, length: int | None = None) -> np.ndarra
 
 def clusterings(labels_pred: np.ndarray, *, length: int, noise: str | None = None) -> np.ndarray:
     """Codes from 0 of each seed's clustering, shape (seeds, n)."""
-    rows = np.atleast_2d(labels_pred if noise is None else without_noise(labels_pred, noise=noise))
+    rows = np.atleast_2d(without_noise(labels_pred, noise=noise) if noise else checks.array(labels_pred, "labels_pred"))
+    if rows.ndim != 2 or not len(rows):
+        raise ParameterError(f"labels_pred must have shape (seeds, n) or (n,), got {np.shape(labels_pred)}")
     return np.stack([clusters(row, length=length) for row in rows])
 
 
 def _whole_numbers(labels_pred: np.ndarray) -> np.ndarray:
-    rows = np.atleast_2d(labels_pred)
+    rows = np.atleast_2d(checks.array(labels_pred, "labels_pred"))
     if rows.ndim != 2 or rows.dtype.kind not in "iu" or not rows.size:
         raise ParameterError(
             "labels_pred must hold whole numbers, shape (seeds, n) or (n,), to tell noise (-1) from clusters, "

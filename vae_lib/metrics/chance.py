@@ -150,13 +150,13 @@ def external_scores(
     """
     classes = checks.labels(labels_true, "labels_true")
     found = base.clusterings(clusterings, length=len(classes), noise=noise)
-    checks.count(permutations, "permutations")
+    checks.count(permutations, "permutations", high=checks.DRAWS)
     rng = np.random.default_rng(checks.count(seed, "seed", low=0))
     shuffled = rng.permuted(np.broadcast_to(classes, (permutations, len(classes))), axis=1)
     values = agreement.over_draws(classes, found)
     null = np.mean([agreement.over_draws(shuffled, clusters) for clusters in found], axis=0)
     tracks = {}
-    if checks.count(subsamples, "subsamples", low=0) and len(classes) > 2:
+    if checks.count(subsamples, "subsamples", low=0, high=checks.DRAWS) and len(classes) > 2:
         tracks = subsample_interval(classes, found, draws=subsamples, seed=seed)
     return [
         Score(name, "labels", *of_metric, tracks.get(name, (np.nan, np.nan)))
@@ -169,7 +169,7 @@ def subsamples_of(n: int, *, draws: int, share: float = 0.5, seed: int = 0) -> n
     m = round(n * checks.in_range(share, "share", low=0, high=1))
     if not 2 <= m < n:
         raise ParameterError(f"share must leave from 2 to {n - 1} of {n} tracks in a subsample, got {share} ({m})")
-    checks.count(draws, "draws", low=100)
+    checks.count(draws, "draws", low=100, high=checks.DRAWS)
     rng = np.random.default_rng(checks.count(seed, "seed", low=0))
     return rng.permuted(np.broadcast_to(np.arange(n), (draws, n)), axis=1)[:, :m]
 
@@ -270,7 +270,7 @@ def internal_scores(
     >>> [(score.metric, round(score.mean, 2)) for score in scores]
     [('silhouette', 0.9), ('calinski_harabasz', 200.0), ('davies_bouldin', 0.1)]
     """
-    spaces = _spaces(x)
+    spaces = checks.spaces(x, "x")
     found = base.clusterings(clusterings, length=len(spaces[0]), noise=noise)
     if np.ndim(x) == 3 and len(spaces) != len(found):
         raise ParameterError(f"x must hold one space per seed ({len(found)}) or one for all, got {len(spaces)}")
@@ -330,9 +330,9 @@ def gaussian_null(
     >>> bool(null["silhouette"].mean() > 0.2)
     True
     """
-    spaces = _spaces(x)
+    spaces = checks.spaces(x, "x")
     rng = np.random.default_rng(checks.count(seed, "seed", low=0))
-    null = {name: np.full(checks.count(draws, "draws"), np.nan) for name in SPACE_METRICS}
+    null = {name: np.full(checks.count(draws, "draws", high=checks.DRAWS), np.nan) for name in SPACE_METRICS}
     axes = [np.linalg.svd(points - points.mean(0), full_matrices=False)[1:] for points in spaces]
     for draw in range(draws):
         points, (spread, directions) = spaces[draw % len(spaces)], axes[draw % len(spaces)]
@@ -345,8 +345,3 @@ def gaussian_null(
         for score in internal_scores(cloud, clusterer(cloud, draw)):
             null[score.metric][draw] = score.values[0]
     return null
-
-
-def _spaces(x: np.ndarray) -> list[np.ndarray]:
-    x = np.asarray(x)
-    return [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]

@@ -56,7 +56,8 @@ def vargha_delaney_a(first: np.ndarray, second: np.ndarray) -> float:
     >>> metrics.vargha_delaney_a([0.3, 0.4], [0.1, 0.3])
     0.875
     """
-    return _superiority(np.asarray(first)[:, None] - np.asarray(second))
+    first, second = (checks.finite(checks.numbers(of, "values", "seeds"), "values") for of in (first, second))
+    return _superiority(first[:, None] - second)
 
 
 def _superiority(differences: np.ndarray) -> float:
@@ -108,15 +109,19 @@ def compare(first: Score, second: Score, *, paired: bool = True, draws: int = 99
             raise ParameterError(f"first and second must have the same {name}, got {one!r} and {other!r}")
     if first.space == "native":
         raise ParameterError("first and second must be of one space for all methods, got 'native': compare in 'common'")
-    a, b = (direction(first.metric) * np.asarray(score.values, dtype=float) for score in (first, second))
+    a, b = (
+        direction(first.metric) * checks.numbers(score.values, name, "seeds")
+        for name, score in (("first", first), ("second", second))
+    )
     for name, values, score in (("first", a, first), ("second", b, second)):
         if len(values) < 2:
             raise ParameterError(f"{name} must have at least 2 seeds, got {len(values)}")
         if np.isnan(values).any():
             raise ParameterError(f"{name} must have a value for every seed: {score.reason or 'some are NaN'}")
+        checks.finite(values, name)
     if paired and len(a) != len(b):
         raise ParameterError(f"first and second must have as many seeds to be paired, got {len(a)} and {len(b)}")
-    checks.count(draws, "draws", low=99)
+    checks.count(draws, "draws", low=99, high=checks.DRAWS)
     rng = np.random.default_rng(checks.count(seed, "seed", low=0))
 
     difference = float(a.mean() - b.mean())
@@ -254,7 +259,8 @@ def holm(p_values: np.ndarray) -> np.ndarray:
     >>> metrics.holm([0.01, 0.04, 0.03]).round(6).tolist()
     [0.03, 0.06, 0.06]
     """
-    corrected = np.array(p_values, dtype=float)
+    p_values = checks.listed(p_values, "p_values", of="numbers")
+    corrected = checks.numbers(p_values, "p_values", "tests") if p_values else np.array([])
     known = np.flatnonzero(~np.isnan(corrected))
     for value in corrected[known]:
         checks.in_range(value, "p_values", low=0, high=1)

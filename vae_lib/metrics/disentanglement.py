@@ -134,6 +134,7 @@ def dci(latents: np.ndarray, factors: Factors, *, seed: int = 0) -> DCI:
     (True, True, [[1.0, 0.0], [0.0, 1.0]])
     """
     latents, factors = _latents(latents), _factors(factors, length=len(latents))
+    checks.count(seed, "seed", low=0)
     if len(factors) < 2:
         raise ParameterError("factors must be at least 2 for a latent to serve one of them, got 1")
     fits = {name: _forest(latents, values, seed=seed) for name, values in factors.items()}
@@ -189,10 +190,9 @@ def disentanglement_scores(
     >>> [(score.metric, score.p_value > 0.05) for score in scores][:2]  # these latents know nothing
     [('mig', True), ('sap', True)]
     """
-    latents = np.asarray(latents)
-    spaces = [_latents(points) for points in (latents if latents.ndim == 3 else latents[None])]
+    spaces = [*map(_latents, checks.spaces(latents, "latents"))]
     n, factors = len(spaces[0]), _factors(factors, length=len(spaces[0]))
-    checks.count(refits, "refits", high=checks.count(permutations, "permutations"))
+    checks.count(refits, "refits", high=checks.count(permutations, "permutations", high=checks.DRAWS))
     rng = np.random.default_rng(checks.count(seed, "seed", low=0))
     order = rng.permuted(np.broadcast_to(np.arange(n), (permutations, n)), axis=1)
     draws = {name: values[np.vstack([np.arange(n), order])] for name, values in factors.items()}  # the first as it is
@@ -249,10 +249,10 @@ def probe(
     >>> [(score.metric, score.mean, score.chance) for score in metrics.probe(x, language)]
     [('probe_accuracy', 1.0, 0.5), ('probe_balanced_accuracy', 1.0, 0.5)]
     """
-    x = np.asarray(x)
-    spaces = [checks.matrix(points, "x") for points in (x if x.ndim == 3 else x[None])]
+    spaces = checks.spaces(x, "x")
     values = _factor(labels, "labels", length=len(spaces[0]))
     continuous = values.dtype.kind == "f"
+    checks.count(seed, "seed", low=0)
     groups = None if groups is None else checks.labels(groups, "groups", length=len(values))
     several = len(values) if groups is None else groups.max() + 1
     checks.count(folds, "folds", low=2, high=several if continuous else min(several, np.bincount(values).min()))
@@ -295,7 +295,7 @@ def _factors(factors: Factors, *, length: int) -> dict[Hashable, np.ndarray]:
 
 def _factor(values: np.ndarray, name: str, *, length: int) -> np.ndarray:
     """Floats if it is continuous, else integer codes."""
-    array = np.asarray(values)
+    array = checks.array(values, name)
     codes = checks.labels(array, name, length=length)
     if codes.max() == 0:
         raise ParameterError(f"{name} must have at least 2 different values, got one, {array.tolist()[0]!r}")
@@ -304,7 +304,7 @@ def _factor(values: np.ndarray, name: str, *, length: int) -> np.ndarray:
 
 def _cut(values: np.ndarray, bins: int) -> np.ndarray:
     """Codes of equally filled intervals along the last axis; equal values stay together."""
-    checks.count(bins, "bins", low=2)
+    checks.count(bins, "bins", low=2, high=1000)
     return ((stats.rankdata(values, axis=-1) - 0.5) / values.shape[-1] * bins).astype(int)
 
 
