@@ -148,6 +148,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, caps
         shutil.rmtree(build, ignore_errors=True)
 
 
+def test_very_many_files_are_read_when_they_are_meant(tmp_path, monkeypatch, capsys):
+    rows = [[os.path.relpath(tone(tmp_path / f"{number}.wav", number), tmp_path / "list")] for number in range(3)]
+    path = manifest(tmp_path / "list/songs.csv", rows, header=["audio"])
+    monkeypatch.setattr(own, "MANY", 2)
+    with pytest.raises(ParameterError, match=r"songs\.csv: 3 files, about 0 min to read; .* say YES=1"):
+        gathered(path, tmp_path)
+    assert len(own.gather(path, build=tmp_path / "build", workers=1, sure=True)) == 3
+    assert (
+        "3 files, about 0 min to read; 3 lie outside the folder of the list, such as ../0.wav"
+        in capsys.readouterr().err
+    )
+
+
 def test_builds_have_plain_names_of_their_own(tmp_path):
     names = {front.build_name(tmp_path / name, profile="book") for name in ("a/songs.csv", "b/songs.csv", "গান.csv")}
     names.add(front.build_name(tmp_path / "a/songs.csv", profile="smoke"))

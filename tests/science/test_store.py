@@ -1,5 +1,6 @@
 """Store: a file is the old one or the new one, never a part, and a hash follows the content."""
 
+import errno
 import json
 import os
 import stat
@@ -104,3 +105,13 @@ def test_what_a_killed_process_left_is_cleared_after_an_hour(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ParameterError, match=r"cannot write .*file/parts: .*; give a folder you may write to"):
         store.prepare(tmp_path / "file" / "parts")
+
+
+def test_a_full_disk_is_told_with_the_path_and_what_was_there_stays(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text("whole")
+    with pytest.raises(OSError, match=r"No space left on device; what was there is whole: .*rows"):  # noqa: SIM117, PT012
+        with store.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["whole"]
