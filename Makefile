@@ -68,7 +68,7 @@ help:  ## list the targets; times are those of two cores
 	@echo
 	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), jobs side by side: $(JOBS) (make -j1: one by one)"
 	@echo "P=\"beta=8 easy.seeds=3\" with book or render: a variation, in a build of its own"
-	@echo "MANIFEST=songs.csv or FOLDER=folder with book: a book about your own music"
+	@echo "MANIFEST=songs.csv or FOLDER=folder with book: a book about your own music (YES=1: of very many files)"
 
 setup: $(READY)  ## create .venv with the pinned packages, 2 min; the other targets do it when it is missing
 
