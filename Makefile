@@ -2,11 +2,11 @@
 # command of book/companion. GNU make from 3.81 on, and the tools of Linux and of macOS.
 
 # What is given on the command line may hold anything: it is never expanded, and commands read it in their environment.
-NAMES := NAME P PROFILE MANIFEST FOLDER A B METRIC RESULTS CORPUS
+NAMES := NAME P PROFILE MANIFEST FOLDER YES A B METRIC RESULTS CORPUS
 GIVEN := $(foreach name,$(NAMES),$(if $(filter command,$(origin $(name))),$(name)))
 $(foreach name,$(filter-out $(GIVEN),$(NAMES)),$(eval $(name) :=)$(eval unexport $(name)))
 PYTHON ?= python3
-$(foreach name,$(GIVEN) PYTHON $(foreach name,DATA_HOME GTZAN_URL,$(if $(value $(name)),$(name))),\
+$(foreach name,$(GIVEN) PYTHON $(foreach name,DATA_HOME GTZAN_URL GTZAN_MINI_URL,$(if $(value $(name)),$(name))),\
   $(eval override $(name) := $$(value $(name)))$(eval export $(name)))
 
 ifeq ($(PROFILE),)
@@ -68,7 +68,7 @@ help:  ## list the targets; times are those of two cores
 	@echo
 	@echo "PROFILE=$(PROFILE) ($(PROFILES)), PYTHON=$(PYTHON), jobs side by side: $(JOBS) (make -j1: one by one)"
 	@echo "P=\"beta=8 easy.seeds=3\" with book or render: a variation, in a build of its own"
-	@echo "MANIFEST=songs.csv or FOLDER=folder with book: a book about your own music"
+	@echo "MANIFEST=songs.csv or FOLDER=folder with book: a book about your own music (YES=1: of very many files)"
 
 setup: $(READY)  ## create .venv with the pinned packages, 2 min; the other targets do it when it is missing
 
@@ -110,7 +110,7 @@ $(BUILD)/executed/own_clusters.ipynb: | $(BUILD)/executed/own.ipynb
 # The reference pages are made from the code; every book carries the article.
 $(HTML)/index.html: $(EXECUTED) $(CODE) $(ARTICLE) _config.yml $(TOC) $(NOTICE) pyproject.toml $(wildcard book/*.md \
   book/*/*.md book/_html/* book/images/* book/params/*.yaml paper/*.* paper/results/* $(BUILD)/front/*.* $(BUILD)/front/*/*)
-	@$(COMPANION) render $(BUILD) --html $(HTML)
+	@$(COMPANION) render $(BUILD) --html $(HTML) --needs "$^"
 .PRECIOUS: $(EXECUTED) $(HTML)/index.html $(BUILD)/params/%.json
 
 songs: $(READY)  ## write synthetic songs as files, to try: make book MANIFEST=songs.csv (or FOLDER=folder)

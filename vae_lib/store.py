@@ -1,5 +1,6 @@
 """Files that are whole or not there, and hashes of content."""
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,10 @@ ROOT = Path(__file__).resolve().parents[1]
 """Folder of the project. What comes with it lies in ``data``, what is made in ``_build``."""
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+"""What goes wrong while writing, of which Python does not say where."""
+
+
 @contextmanager
 def replacing(path: Path | str) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` if the block succeeds, remove it if not.
@@ -27,6 +32,8 @@ def replacing(path: Path | str) -> Iterator[Path]:
     ------
     ParameterError
         If the folder of `path` cannot be made or written to.
+    OSError
+        If the disk is full or fails; the message names `path`.
 
     Examples
     --------
@@ -57,6 +64,10 @@ def replacing(path: Path | str) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, f"{error.strerror}; what was there is whole", str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 

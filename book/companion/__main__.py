@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     it = command(_render, "render", "render the pages of a build whose notebooks are executed")
     it.add_argument("build", help="_build/<name>")
     it.add_argument("--html", required=True, metavar="FOLDER", help="where the pages go")
+    it.add_argument("--needs", default="", metavar="FILES", help="all prerequisites")
 
     it = command(_songs, "songs", "write synthetic songs as files, with a manifest")
     it.add_argument("--into", default="_build/songs", metavar="FOLDER")
@@ -111,7 +112,7 @@ def _render(options: argparse.Namespace) -> int:
 
     watch.end_with_make()
     try:
-        build.render(Path(options.build), Path(options.html))
+        build.render(Path(options.build), Path(options.html), needs=options.needs.split())
     except build.RenderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from companion import watch
@@ -54,7 +54,8 @@ def derive(profile: str, given: Mapping[str, str]) -> str:
             os.environ.setdefault("TQDM_MININTERVAL", "30")  # a line each half minute in a log, before tqdm is imported
         from companion import front
 
-        build = front.prepare(front.source(given.get("MANIFEST", ""), given.get("FOLDER", "")), values=values)
+        source = front.source(given.get("MANIFEST", ""), given.get("FOLDER", ""))
+        build = front.prepare(source, values=values, sure=given.get("YES") == "1")
         name = build.name
         if notice:
             shutil.copyfile(notice, build / NOTICE)
@@ -80,7 +81,7 @@ def contents(build: Path) -> dict[str, Path]:
     return pages
 
 
-def render(build: Path, html: Path) -> None:
+def render(build: Path, html: Path, *, needs: Iterable[str] = ()) -> None:
     """Render the executed notebooks and the prose of a build; new pages replace the old ones when all is well.
 
     Sphinx reads a staged tree, from clean, with warnings as errors.
@@ -91,6 +92,8 @@ def render(build: Path, html: Path) -> None:
         ``_build/<name>``, with its notebooks executed.
     html : Path
         Where the pages go.
+    needs : iterable of str
+        What Make compares their date with.
 
     Raises
     ------
@@ -101,6 +104,7 @@ def render(build: Path, html: Path) -> None:
     BlockingIOError
         If another run works in this build.
     """
+    from companion import execute
     from companion import pages as staging
 
     watch.claim(build)
@@ -117,7 +121,7 @@ def render(build: Path, html: Path) -> None:
     _sphinx(stage, rendered, log=build / "render.log")
     fresh = rendered / "_build/html"
     staging.trim(fresh, sources=notebooks)
-    os.utime(fresh / "index.html", (started, started))
+    execute.date(fresh / "index.html", started, needs)
     html.parent.mkdir(parents=True, exist_ok=True)
     if html.exists():
         html.rename(replaced)

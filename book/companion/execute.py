@@ -120,9 +120,16 @@ def execute(
         _strip(document, notebook.stem)
     with store.replacing(output) as temporary:
         nbformat.write(document, temporary)
-        os.utime(temporary, (started, started))
+        date(temporary, started, newer)
     failed.unlink(missing_ok=True)
     return output
+
+
+def date(path: Path, started: float, needs: Iterable[Path | str]) -> None:
+    """Date what was made by when that began; one of its `needs` that is dated in the future would be newer for ever."""
+    times = [Path(need).stat().st_mtime for need in needs if Path(need).exists()]
+    made = max([started, *(of for of in times if of > time.time())])
+    os.utime(path, (made, made))
 
 
 def _prepare(document: dict, values: Mapping[str, object], name: str) -> None:

@@ -43,12 +43,14 @@ def source(manifest: str, folder: str) -> Path:
     return path
 
 
-def prepare(source: Path | str, *, values: Path | str, workers: int = own.WORKERS, progress: bool = True) -> Path:
+def prepare(
+    source: Path | str, *, values: Path | str, workers: int = own.WORKERS, sure: bool = False, progress: bool = True
+) -> Path:
     """Gather your music, write what its book starts from, and give the folder of the build.
 
     Parameters
     ----------
-    source, workers, progress
+    source, workers, sure, progress
         As in `own.gather`.
     values : path
         The profile, such as ``book/params/book.yaml``, with the parameters.
@@ -56,7 +58,7 @@ def prepare(source: Path | str, *, values: Path | str, workers: int = own.WORKER
     source, sections = Path(source), read_profile(values)
     build = ROOT / "_build" / build_name(source, profile=str(sections.get("all", {}).get("profile", "book")))
     watch.claim(build)
-    music = own.gather(source, build=build, workers=workers, progress=progress)
+    music = own.gather(source, build=build, workers=workers, sure=sure, progress=progress)
     lost = own.skipped(build / own.CORPUS)
     write(build, music, lost, sections=sections, source=source)
     print(f"{music.name}: {len(music)} tracks", file=sys.stderr)

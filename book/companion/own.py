@@ -9,6 +9,7 @@ import html
 import io
 import os
 import shutil
+import sys
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +29,8 @@ CORPUS, SKIPPED = "corpus", "skipped.csv"  # in the folder of the build
 MINIMUM = 20  # tracks for models and clusters, and tracks with words for a model of these
 DIMENSIONS = 64  # of the lyric vectors, at most
 WORKERS = 2  # processes that compute features
+MANY = 3000  # files from which on one is asked whether all of them are meant
+PER_FILE = 0.2  # seconds, about, that a file of half a minute takes
 
 #: What one hears, by the column that measures it, with its name, its unit, and words for what has more or less of it.
 AUDIBLE = {
@@ -45,7 +48,9 @@ AUDIBLE = {
 # From files to a saved corpus
 
 
-def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, progress: bool = True) -> Corpus:
+def gather(
+    source: Path | str, *, build: Path | str, workers: int = WORKERS, sure: bool = False, progress: bool = True
+) -> Corpus:
     """Make a saved corpus out of your songs: ``<build>/corpus``, and ``<build>/skipped.csv`` with what was left out.
 
     Nothing is computed where neither the list nor a file has changed since the last time, and a run that was cut off
@@ -59,8 +64,10 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
         A folder; it also gets ``features``, the cache of `features.extract_many`.
     workers : int
         Processes that compute features.
+    sure : bool
+        Whether more than `MANY` files are meant.
     progress : bool
-        Whether to show bars on standard error.
+        Whether to say on standard error how many files there are, and to show bars.
 
     Returns
     -------
@@ -76,6 +83,13 @@ def gather(source: Path | str, *, build: Path | str, workers: int = WORKERS, pro
     music = corpus.from_folder(source) if source.is_dir() else corpus.from_manifest(source)
     if "audio" not in music.tracks:
         raise ParameterError(f"{source}: must have a column audio; a book about words alone is not made")
+    effort = f"{len(music)} files, about {len(music) * PER_FILE / 60:.0f} min to read"
+    if len(music) > MANY and not sure:
+        raise ParameterError(f"{source}: {effort}; if all of them are meant, say YES=1")
+    if progress:
+        outside = [audio for audio in music.tracks["audio"] if Path(audio).is_absolute() or ".." in Path(audio).parts]
+        away = f"; {len(outside)} lie outside the folder of the list, such as {outside[0]}" if outside else ""
+        print(f"{source}: {effort}{away}", file=sys.stderr)
     paths = dict(zip(music.tracks.index, music.audio_paths(), strict=True))
     stamp, given = build / "given.sha256", _fingerprint(music, paths)
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == given and (build / CORPUS / corpus.FACTS).is_file():
@@ -167,7 +181,7 @@ def skipped(place: Path | str) -> pd.DataFrame:
     path = (ROOT / place).parent / SKIPPED
     if not path.is_file():
         raise ParameterError(f"{path}: no such file; `make book MANIFEST=…` writes it beside the corpus")
-    return pd.read_csv(path, dtype=str, keep_default_na=False, index_col="track_id")
+    return pd.read_csv(path, dtype=str, keep_default_na=False, index_col="track_id", lineterminator="\n")
 
 
 # What a corpus allows

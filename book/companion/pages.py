@@ -343,7 +343,13 @@ def _read_notebook(path: Path) -> dict:
 def _write_csv(path: Path, lines: Iterable[Sequence[object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
+        csv.writer(file, lineterminator="\n").writerows([[*map(_inert, line)] for line in lines])
+
+
+def _inert(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula; numbers stay as they are."""
+    formula = isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{cell}" if formula and not re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?%?", cell) else cell
 
 
 def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:

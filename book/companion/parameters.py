@@ -21,7 +21,12 @@ from vae_lib.checks import ParameterError
 
 EVERY_NOTEBOOK = "all"  # the key of a profile whose parameters go to every notebook
 BUILD_NAME = "profile"  # the parameter that says which build the rows go to, and changes none of them
+MOST = {"seeds": 1000}  # of numbers that parameters may have; of others a million
 SCALARS = {"bool": bool, "int": int, "float": float, "str": str}
+
+
+class RangeError(ParameterError):
+    """A value of the right type that no parameter can have."""
 
 
 class Parameter(NamedTuple):
@@ -157,6 +162,16 @@ def check(values: Mapping[str, object], known: Mapping[str, Parameter], name: st
     return {key: _convert(value, known[key].kind, f"{name}.{key}") for key, value in values.items()}
 
 
+def limited(values: Mapping[str, object], where: str = "") -> Mapping[str, object]:
+    """Return `values` if no number of them is beyond what a run can do; `where` begins each message."""
+    for key, value in values.items():
+        most = MOST.get(re.split(r"[._]", key)[-1], 10**6)
+        for number in value if isinstance(value, list | tuple) else [value]:
+            if type(number) in (int, float) and not 0 <= number <= most:
+                raise RangeError(f"{where}{key} must be from 0 to {most}, got {number!r}")
+    return values
+
+
 def unknown(key: object, known: Iterable[str]) -> str:
     """Name what is unknown in a message, and the closest of what is known, or all of it."""
     known = list(known)
@@ -208,7 +223,8 @@ def resolve(profile: Path | str, notebooks: Iterable[Path | str]) -> dict[str, d
     for name, known in cells.items():
         effective[name] = {key: parameter.default for key, parameter in known.items()}
         for section in (EVERY_NOTEBOOK, name):
-            effective[name] |= check(sections.get(section, {}), known, f"{profile}: {name}")
+            where = f"{profile}: {name}"
+            effective[name] |= limited(check(sections.get(section, {}), known, where), f"{where}.")
     return effective
 
 

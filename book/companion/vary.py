@@ -61,7 +61,10 @@ def _typed(text: str, parameter: Parameter, name: str) -> object:
     """Take the first reading of `text`, as Python, YAML or plain text, that is of the type of `parameter`."""
     for read in (ast.literal_eval, yaml.safe_load, str) if text else ():
         try:
-            return parameters.check({name: read(text)}, {name: parameter}, "P")[name]
+            value = parameters.check({name: read(text)}, {name: parameter}, "P")[name]
+            return parameters.limited({name: value})[name]
+        except parameters.RangeError:
+            raise
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError, yaml.YAMLError):
             continue
     raise ParameterError(f"{name} must be {ast.unparse(parameter.kind)}, got {text or 'nothing'}")

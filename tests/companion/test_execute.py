@@ -221,6 +221,16 @@ def test_what_is_taken_over_has_the_rows_and_the_dependencies_of_the_base(projec
     assert execute.read_dependencies(build, "a") == ["_build/book+k=3/executed/b.ipynb"]
 
 
+def test_a_source_dated_in_the_future_is_not_newer_for_ever(tmp_path):
+    now, source, made = time.time(), tmp_path / "source", tmp_path / "made"
+    for ahead, expected in ((-60, now - 5), (3600, now + 3600)):
+        for path in (source, made):
+            path.touch()
+        os.utime(source, (now + ahead, now + ahead))
+        execute.date(made, now - 5, [source, tmp_path / "gone"])
+        assert made.stat().st_mtime == pytest.approx(expected)
+
+
 # Processes.
 
 

@@ -1,19 +1,25 @@
 """A reader's own music: what is read, what is refused and how, and the book that comes out."""
 
+import ast
 import csv
+import html
+import json
 import os
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import yaml
+from bs4 import BeautifulSoup
 
-from companion import front, own, report
+from companion import compare, front, own, parameters, report
+from companion import pages as staging
 from companion.__main__ import main
 from vae_lib import corpus
 from vae_lib.checks import ParameterError
@@ -140,6 +146,19 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, caps
         assert len(corpus.read(build / "corpus")) == 6
     finally:
         shutil.rmtree(build, ignore_errors=True)
+
+
+def test_very_many_files_are_read_when_they_are_meant(tmp_path, monkeypatch, capsys):
+    rows = [[os.path.relpath(tone(tmp_path / f"{number}.wav", number), tmp_path / "list")] for number in range(3)]
+    path = manifest(tmp_path / "list/songs.csv", rows, header=["audio"])
+    monkeypatch.setattr(own, "MANY", 2)
+    with pytest.raises(ParameterError, match=r"songs\.csv: 3 files, about 0 min to read; .* say YES=1"):
+        gathered(path, tmp_path)
+    assert len(own.gather(path, build=tmp_path / "build", workers=1, sure=True)) == 3
+    assert (
+        "3 files, about 0 min to read; 3 lie outside the folder of the list, such as ../0.wav"
+        in capsys.readouterr().err
+    )
 
 
 def test_builds_have_plain_names_of_their_own(tmp_path):
@@ -290,6 +309,84 @@ def test_bad_music_is_one_clear_message(case, tmp_path):
     with pytest.raises(ParameterError, match=message) as error:
         gathered(front.source(**given), tmp_path)
     assert "\n" not in str(error.value)
+
+
+# Scripts: whatever a name or a field holds is text on every page.
+
+EVIL = "</script><img src=x onerror=alert(1)>\"'&<b>{}"
+
+
+def infested(folder, count):
+    """A list whose own name, folders, files, columns and cells all hold a script, and a file that is skipped."""
+    folder = folder / "R&B <i>live<b>"
+    names = [f"<img src=x onerror=alert({number})>.wav" for number in range(count)]
+    rows = [
+        [f"<b>/{tone(folder / '<b>' / name, number).name}", f"{number}{EVIL}", *(EVIL.format(part) for part in parts)]
+        for number, name in enumerate(names)
+        for parts in [["title", "artist", f"genre {number % 2}", f"language {number % 2}", f"of {number % 2}", "la la"]]
+    ]
+    (folder / "<b>" / "<s>.wav").write_text("none")
+    rows.append(["<b>/<s>.wav", f"lost{EVIL}", *rows[0][2:]])
+    header = ["audio", "track_id", "title", "artist", "genre", "language", EVIL.format("label"), "lyrics"]
+    return manifest(folder / "<img src=x onerror=alert(0)>.csv", rows, header=header)
+
+
+def run_page(name, values, monkeypatch):
+    """Run the code of a page as its notebook does, and give all that it shows as HTML."""
+    shown, page = [], {"__name__": "__main__"}
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    monkeypatch.setattr("myst_nb.glue", lambda *_, **__: None)
+    for cell in json.loads((ROOT / f"book/{name}.ipynb").read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            source = "".join(cell["source"])
+            if "parameters" in cell["metadata"].get("tags", []):
+                source = parameters.fold(source, values)
+            *statements, last = ast.parse(source).body
+            ends = isinstance(last, ast.Expr)
+            exec(compile(ast.Module(statements if ends else [*statements, last], []), name, "exec"), page)
+            if ends:
+                shown.append(eval(compile(ast.Expression(last.value), name, "eval"), page))
+    return [each._repr_html_() for each in shown if hasattr(each, "_repr_html_")]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["own", pytest.param("own_clusters", marks=pytest.mark.slow)])
+def test_no_name_and_no_field_runs_on_a_page(name, tmp_path, monkeypatch):
+    matplotlib.use("agg")
+    for module in (report, own, front):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    (tmp_path / "book").symlink_to(ROOT / "book")
+    monkeypatch.setattr(report, "commit", lambda: "unknown")
+    monkeypatch.setenv("COMPANION_NOTEBOOK", name)
+    monkeypatch.setattr("vae_lib.train.CACHE", tmp_path / "fits")
+    shutil.copy2(ROOT / "_config.yml", tmp_path)
+    source = infested(tmp_path, 20 if name == "own_clusters" else 4)
+    build = tmp_path / "_build/own"
+    music = own.gather(source, build=build, workers=1, progress=False)
+    lost = own.skipped(build / "corpus")
+    assert len(lost) == 1
+    quick = {"seeds": 2, "epochs": 2, "permutations": 9, "clouds": 2, "sizes": [20]}
+    known = parameters.read_parameters(ROOT / f"book/{name}.ipynb")
+    values = {key: value for key, value in quick.items() if key in known}
+    shown = run_page(name, values | {"corpus_name": str(build / "corpus")}, monkeypatch)
+    about = report.read(tmp_path / "_build/scratch/results" / f"{name}.json")[1]
+    made = staging.Made(name, "cell", [EVIL], [], [staging.Rows("results/own", about)], {"corpus_name": EVIL})
+    shown.append(staging.mark(made, page=name))
+    runs = [compare.Results(EVIL, *report.collect("scratch"))] * 2
+    shown.append(compare.page(compare.compare(*runs)))
+    assert len(shown) > 8
+    for text in shown:
+        page = BeautifulSoup(text, "html.parser")
+        assert not page.find_all("img"), text
+        assert not page.find_all(onerror=True), text
+        assert all(script.get("type") == "application/json" for script in page.find_all("script")), text
+        assert "live<b>" not in text
+        for script in page.find_all("script"):
+            assert "<img" not in json.dumps(json.loads(script.string)), "plotly reads HTML in texts"
+    assert any(f"{html.escape(EVIL.format('title'))}" in text for text in shown), "it is there, as text"
+    front.write(build, replace(music, name=source.stem), lost, sections={}, source=source)
+    written = "".join(path.read_text(encoding="utf-8") for path in (build / "front").rglob("*.*"))
+    assert not re.search(r"(?<!\\)<(?:img|b|i|/script)\b", written)
 
 
 # The book, through make.

@@ -221,3 +221,10 @@ def test_trimming_leaves_what_pages_load(tmp_path):
     assert '<div class="citation-list"><p role="list">' in (tmp_path / "book/references.html").read_text(
         encoding="utf-8"
     )
+
+
+def test_no_cell_of_a_download_is_a_formula(tmp_path):
+    cells = ["=1+1", "@a", "-a", "+a", "-0.2", "+2.0", "−1", "a=b", 3, None]
+    pages._write_csv(tmp_path / "table.csv", [cells])
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as lines:
+        assert next(csv.reader(lines)) == ["'=1+1", "'@a", "'-a", "'+a", "-0.2", "+2.0", "−1", "a=b", "3", ""]

@@ -2,15 +2,19 @@
 with the reason."""
 
 import json
+import os
 import shutil
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 from conftest import ROOT, load_script
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
@@ -432,7 +436,11 @@ BAD_MANIFESTS = {
         'audio,track_id,lyrics\nb.mp3,x,"a\nb"\na.wav,y,\nc/a.flac,x,\n',
         "lines 2 and 5: the same track_id 'x'",
     ),
-    "a file twice": ("audio\nb.mp3\nb.mp3\n", "lines 2 and 3: the same track_id 'b'"),
+    "a file twice": (
+        "audio\nb.mp3\nb.mp3\n",
+        "lines 2 and 3: the same track_id 'b'; give .* a column track_id",
+    ),
+    "words without end": (f"audio,lyrics\nb.mp3,{'la ' * 50_000}\n", "line 2: .* field limit.* a column lyrics_file"),
     "an open quote": ('audio,genre\n"b.mp3,pop\n', "cannot be read as CSV"),
     "both kinds of lyrics": ("audio,lyrics,lyrics_file\nb.mp3,a,a.txt\n", "give lyrics or lyrics_file, not both"),
     "missing lyrics": ("audio,lyrics_file\nb.mp3,no.txt\n", r"line 2: lyrics_file 'no\.txt' is no file"),
@@ -482,6 +490,36 @@ def test_a_bad_folder_is_one_clear_error(tmp_path):
 def folder(small_corpus, tmp_path):
     corpus.save(small_corpus, tmp_path / "small")
     return tmp_path / "small"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(cells=st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=12, max_size=12, unique=True))
+def test_any_text_is_read_as_it_was_saved(cells, small_corpus, tmp_path):
+    cells = ["a\rb", "\n\r", " c ", "NA", *cells[4:]]
+    if len(set(cells)) == 12:
+        ids = pd.Index(sorted(cells), name="track_id")
+        tracks = small_corpus.tracks.set_index(ids).assign(title=cells, genre=pd.Categorical(cells[::-1]))
+        odd = replace(small_corpus, tracks=tracks, features=small_corpus.features.set_index(ids))
+        corpus.save(odd, tmp_path)
+        again = corpus.read(tmp_path)
+        assert again.tracks.index.tolist() == ids.tolist()
+        for column in ("title", "genre"):
+            assert again.tracks[column].tolist() == tracks[column].tolist()
+
+
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path):
+    (tmp_path / "pop").mkdir()
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/pop/\xff.wav")).touch()
+    with pytest.raises(ParameterError, match=r"xff\.wav.*: the name of the file is not UTF-8; rename it"):
+        corpus.from_folder(tmp_path)
+
+
+def test_names_that_begin_or_end_with_white_space_are_found(tmp_path):
+    path = manifest(tmp_path, "audio,title\n b.mp3, b \n")
+    (tmp_path / "b.mp3").rename(path.parent / " b.mp3")
+    music = corpus.from_manifest(path)
+    assert music.tracks["title"].tolist() == ["b"]
+    assert music.audio(" b").name == " b.mp3"
 
 
 def test_what_was_saved_is_read(small_corpus, folder):

@@ -166,8 +166,19 @@ def test_a_cut_download_goes_on_where_it_stopped(serve, tmp_path):
     server = serve(GOOD)
     server.cuts = [3 * CHUNK + 10, 2 * CHUNK]
     assert fetch(tmp_path, server) == {}
-    assert server.asked == [None, f"bytes={3 * CHUNK}-", f"bytes={5 * CHUNK}-"]
+    assert server.asked == [None, f"bytes={3 * CHUNK + 10}-", f"bytes={5 * CHUNK + 10}-"]
     assert arrived(tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [({"MAX_ARCHIVE": 1000}, "it is larger than"), ({"MINUTE": 0.0, "SLOWEST": 10**9}, "fewer than .* in a minute")],
+)
+def test_a_download_without_end_is_given_up(limits, message, serve, tmp_path, monkeypatch):
+    for name, value in limits.items():
+        monkeypatch.setattr(download, name, value)
+    with pytest.raises(ParameterError, match=f"cannot be fetched: {message}"):
+        fetch(tmp_path, serve(GOOD))
 
 
 def test_a_server_that_cannot_go_on_starts_over(serve, tmp_path):

@@ -86,7 +86,7 @@ def test_a_bad_file_is_reported_and_the_others_go_on(tmp_path, clips, cached):
     assert len(images) == 2
     assert report.index.tolist() == ["e", "c", "b"]
     assert report["path"].tolist() == [str(paths[i]) for i in (0, 2, 3)]
-    said = ["no such file", "cannot be decoded as audio", "features are not finite"]
+    said = ["no such file", "cannot be decoded as audio (Format not recognised)", "features are not finite"]
     for path, reason, part in zip(report["path"], report["reason"], said, strict=True):
         assert reason.startswith(path)
         assert part in reason

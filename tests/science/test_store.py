@@ -1,6 +1,8 @@
 """Store: a file is the old one or the new one, never a part, and a hash follows the content."""
 
+import errno
 import json
+import os
 import stat
 
 import numpy as np
@@ -85,3 +87,13 @@ def test_the_hash_of_values_is_that_of_their_content_and_order():
     assert len({store.content_hash(value) for value in values}) == len(values)
     assert store.content_hash("a", "b") not in (store.content_hash("b", "a"), store.content_hash("ab"))
     assert store.content_hash({"a": 1, "b": 2}) == store.content_hash({"b": 2, "a": 1})
+
+
+def test_a_full_disk_is_told_with_the_path_and_what_was_there_stays(tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_text("whole")
+    with pytest.raises(OSError, match=r"No space left on device; what was there is whole: .*rows"):  # noqa: SIM117, PT012
+        with store.replacing(path) as temporary:
+            temporary.write_text("half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["whole"]

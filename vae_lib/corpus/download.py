@@ -10,6 +10,7 @@ import os
 import stat
 import sys
 import tarfile
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,9 +23,11 @@ import pandas as pd
 from vae_lib import checks, store
 from vae_lib.checks import ParameterError
 
-CHUNK = 2**14  # bytes written at a time; a cut connection loses less than that
+CHUNK = 2**14  # bytes written at a time, at most
 MAX_TRACK = 16 * 2**20  # bytes of one track in an archive; the published ones have 1.4 million
-MAX_TOTAL = 8 * 2**30  # bytes of everything in an archive
+MAX_ARCHIVE = MAX_TOTAL = 8 * 2**30  # bytes of an archive, and of everything in it
+SLOWEST = 2**16  # bytes that must come in a minute
+MINUTE = 60.0  # seconds
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -150,12 +153,13 @@ def _is_there(path: Path, sha256: str) -> bool:
 def _download(url: str, target: Path, *, progress: bool, otherwise: str) -> None:
     import pooch
     import requests
+    from urllib3.exceptions import HTTPError
 
     pooch.get_logger().setLevel("WARNING")  # it would print a checksum to pin: each track has its own
     resume = partial(_resume, part=target.with_suffix(".part"), progress=progress)
     try:
         pooch.retrieve(url, known_hash=None, fname=target.name, path=target.parent, downloader=resume)
-    except (requests.RequestException, OSError, ValueError) as error:
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
         raise ParameterError(f"{url}: cannot be fetched: {error}. {otherwise}, and run this again") from None
 
 
@@ -164,6 +168,7 @@ def _resume(url: str, output_file: str, pooch: object, *, part: Path, progress: 
     import requests
     from tqdm import tqdm
     from urllib3 import Retry
+    from urllib3.exceptions import HTTPError
 
     session = requests.Session()
     retry = requests.adapters.HTTPAdapter(max_retries=Retry(5, backoff_factor=1, status_forcelist=[502, 503, 504]))
@@ -179,12 +184,23 @@ def _resume(url: str, output_file: str, pooch: object, *, part: Path, progress: 
                 response.raise_for_status()
                 resumed = response.status_code == requests.codes.partial_content
                 bar = tqdm(desc=part.stem, initial=have * resumed, unit="B", unit_scale=True, disable=not progress)
-                bar.total = int(response.headers.get("Content-Length", 0)) + have * resumed
+                came = have * resumed
+                bar.total = total = int(response.headers.get("Content-Length", 0)) + came
                 with part.open("ab" if resumed else "wb") as file, bar:
-                    for chunk in response.iter_content(CHUNK):
+                    begun, before = time.monotonic(), came
+                    while chunk := response.raw.read1(CHUNK):  # what is there, however little
                         bar.update(file.write(chunk))
+                        came += len(chunk)
+                        if max(came, total) > MAX_ARCHIVE:
+                            raise OSError(f"it is larger than {MAX_ARCHIVE / 2**30:.0f} GiB")
+                        if time.monotonic() - begun > MINUTE:
+                            if came - before < SLOWEST:
+                                raise OSError(f"fewer than {SLOWEST} bytes came in a minute")
+                            begun, before = time.monotonic(), came
+                    if came < total:
+                        raise requests.ConnectionError(f"{came} of {total} bytes came")
             break
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+        except (requests.ConnectionError, HTTPError):
             if not part.exists() or part.stat().st_size <= have:
                 raise
     part.replace(output_file)

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 import unicodedata
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from vae_lib.corpus.base import Corpus
 #: What counts as audio in a folder.
 AUDIO_SUFFIXES = (".aif", ".aiff", ".au", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".wav")
 
+_FILES = ("audio", "lyrics_file")  # whose names may begin or end with white space
 _NOT_LABELS = ("audio", "track_id", "title", "artist", "lyrics", "lyrics_file")
 _UNLICENSED = "Not stated; recordings and words belong to their owners."
 
@@ -76,7 +78,8 @@ def from_manifest(
             )
     if "audio" in table:
         table["audio"] = _found(table["audio"], path)
-    if "track_id" not in table:
+    given = "track_id" in table
+    if not given:
         table["track_id"] = [Path(audio).with_suffix("").as_posix() for audio in table["audio"]]
     if "lyrics_file" in table:
         files = _found(table.pop("lyrics_file").dropna(), path)
@@ -85,7 +88,8 @@ def from_manifest(
     if len(lines):
         track_id = table["track_id"][lines[0]]
         first, second = table.index[table["track_id"] == track_id][:2]
-        raise ParameterError(f"{path}, lines {first} and {second}: the same track_id {track_id!r}; each must be unique")
+        remedy = "each must be unique" if given else "give names that differ in a column track_id"
+        raise ParameterError(f"{path}, lines {first} and {second}: the same track_id {track_id!r}; {remedy}")
     tracks = table.set_index("track_id").sort_index().astype(dict.fromkeys(labels, "category"))
     return Corpus(
         name=name or path.stem,
@@ -116,16 +120,23 @@ def _read(path: Path) -> pd.DataFrame:
         end = reader.line_num
         for row in reader:
             line, end = end + 1, reader.line_num  # a row with line breaks in a cell ends further down
-            cells = [cell.strip() or None for cell in row]
+            named = zip_longest(row, header)
+            cells = [
+                (cell if column in _FILES else cell.strip()) if cell and cell.strip() else None
+                for cell, column in named
+            ]
             if any(cells[len(header) :]):
                 raise ParameterError(
                     f"{path}, line {line}: has {len(cells)} cells for {len(header)} columns; put a cell that holds a "
                     "comma between double quotes"
                 )
             if any(cells):
-                rows[line] = (cells + [None] * len(header))[: len(header)]
+                rows[line] = cells[: len(header)]
     except csv.Error as error:
-        raise ParameterError(f"{path}, line {reader.line_num}: cannot be read as CSV: {error}") from None
+        long = (
+            "; put long words into files of their own, named by a column lyrics_file" if "limit" in str(error) else ""
+        )
+        raise ParameterError(f"{path}, line {reader.line_num}: cannot be read as CSV: {error}{long}") from None
     if not rows:
         raise ParameterError(f"{path}: must list at least one song, it has only the names of columns")
     return pd.DataFrame(rows.values(), columns=header, index=rows.keys(), dtype=object)
@@ -147,14 +158,15 @@ def _found(values: pd.Series, manifest: Path) -> pd.Series:
 
     def find(value: str) -> str | None:
         # Systems write accented and Bengali names in different forms of Unicode, and Windows parts folders by \\.
-        forms = [value, *(unicodedata.normalize(form, value) for form in ("NFC", "NFD")), value.replace("\\", "/")]
+        bare = value.strip()
+        forms = [value, bare, *(unicodedata.normalize(form, bare) for form in ("NFC", "NFD")), bare.replace("\\", "/")]
         # os.path.isfile says False, and raises nothing, for a name that no file can have.
         return next((form for form in forms if os.path.isfile(manifest.parent / form)), None)  # noqa: PTH113
 
     found = values.map(find)
     absent = values.index[found.isna()]
     if len(absent):
-        value = values[absent[0]]
+        value = values[absent[0]].strip()
         raise ParameterError(
             f"{manifest}, line {absent[0]}: {values.name} {value!r} is no file ({len(absent)} such line(s)); "
             f"looked for {manifest.parent / value}"
@@ -207,6 +219,8 @@ def from_folder(
         below = path.relative_to(folder)
         if any(part.startswith(".") for part in below.parts) or path.suffix.lower() not in AUDIO_SUFFIXES:
             continue
+        if any("\ud800" <= sign <= "\udfff" for sign in str(below)):  # how Python holds bytes that are no text
+            raise ParameterError(f"{os.fsencode(path)}: the name of the file is not UTF-8; rename it")
         if len(below.parts) == 1:
             raise ParameterError(f"{path}: lies in no genre; it must be {folder}/GENRE/{path.name}")
         track_id = below.with_suffix("").as_posix()

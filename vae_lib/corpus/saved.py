@@ -98,8 +98,9 @@ def read(folder: Path | str, *, audio_folder: Path | str | None = None) -> Corpu
                 f"{path}: is not the file that {FACTS} was written with (another SHA-256): it was edited, cut off or "
                 "comes from another build; fetch it or build the corpus again"
             )
-    # An artist may well be called "NA" or "None": only an empty field is missing.
-    tracks = pd.read_csv(folder / INDEX, dtype=str, keep_default_na=False, na_values=[""]).set_index("track_id")
+    # An artist may well be called "NA" or "None": only an empty field is missing; and a name may hold a bare "\r".
+    cells = {"dtype": str, "keep_default_na": False, "na_values": [""], "lineterminator": "\n"}
+    tracks = pd.read_csv(folder / INDEX, **cells).set_index("track_id")
     with np.load(folder / NUMBERS, allow_pickle=False) as arrays:
         parts = {name: array.astype(np.float32) for name, array in arrays.items() if name in ("log_mel", "lyrics")}
         if "features" in arrays:

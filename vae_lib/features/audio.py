@@ -86,8 +86,10 @@ def load_audio(path: Path | str, *, sample_rate: int = SAMPLE_RATE) -> np.ndarra
                 raise AudioError(f"{path}: {declared / rate:.0f} s long, at most {MAX_SECONDS:g} s make a track")
             channels = file.read(dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
-        reason = getattr(error, "error_string", None) or error
-        raise AudioError(f"{path}: cannot be decoded as audio ({str(reason).rstrip('. ')})") from None
+        reason = str(getattr(error, "error_string", None) or error).rstrip(". ")
+        if "does not exist" in reason:  # it does: so an MP3 reads that is none
+            reason = "Format not recognised"
+        raise AudioError(f"{path}: cannot be decoded as audio ({reason})") from None
     if len(channels) < declared or _cut_short(log):
         raise AudioError(f"{path}: the file is cut short, only {len(channels) / rate:.2f} s of it can be read")
     y = channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1)
