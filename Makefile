@@ -60,7 +60,7 @@ CODE := $(filter-out %.pyc,$(wildcard vae_lib/*.* vae_lib/*/*.* book/companion/*
 
 .DEFAULT_GOAL := help
 .PHONY: help setup book render songs compare paper release lab data embed \
-  test test-all test-processors nbval smoke references bench lock clean
+  peers test test-all test-processors nbval smoke references bench lock clean
 .SUFFIXES:
 
 help:  ## list the targets; times are those of two cores
@@ -138,6 +138,10 @@ data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=fold
 
 embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=folder CORPUS=name
 	@set -f; $(BIN)/python data/rebuild.py $$CORPUS
+
+peers: $(READY)  ## train DEC, IDEC, DCN and VaDE of ClustPy again: data/evidence/peers.npz, 30 min
+	@$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[peers]"
+	@$(BIN)/python data/peers.py
 
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $(PYTEST) tests --nbval --build=_build/smoke

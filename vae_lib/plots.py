@@ -42,7 +42,7 @@ def palette(count: int) -> list[tuple[float, float, float]]:
 
 MODELS = {
     "told": 3, "conditional": 3, "CVAE": 3, "β-VAE": 9, "VAE": 0, "VaDE": 9, "autoencoder": 1, "untrained": 7,
-    "whitened": 4, "PCA": 2, "projection": 8, "spectral": 6,
+    "whitened": 4, "PCA": 2, "projection": 8, "spectral": 6, "DEC": 5, "DCN": 5,
 }  # fmt: skip
 """Place in the palette of the first of these words that a method's name holds; features and the rest are dark grey."""
 

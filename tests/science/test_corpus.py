@@ -111,9 +111,26 @@ def test_what_is_embedded_is_small_and_holds_neither_audio_nor_words():
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ParameterError, match=r"name must be one of bangla, fma-small, .*, got 'gtzan_mini'"):
         corpus.load("gtzan_mini")
-    known = r"example\.npz, public_check\.csv, published\.csv"
+    known = r"example\.npz, peers\.npz, public_check\.csv, published\.csv"
     with pytest.raises(ParameterError, match=rf"file must be one of {known}, got 'nothing'"):
         corpus.evidence("nothing")
+
+
+def test_the_clusters_of_others_are_complete_and_of_the_corpora_as_they_are():
+    small, large = {"dec_study", "idec_study", "dcn_study", "vade_study"}, {"dec_default", "idec_default"}
+    for name, models in {"gtzan": small | large, "bangla": small}.items():
+        music = corpus.load(name)
+        found = corpus.peers(music)
+        assert {*found} == models
+        for model, clusters in found.items():
+            assert clusters.shape == (10, len(music)), model
+            assert clusters.min() == 0, model
+            assert clusters.max() < music.tracks["genre"].nunique(), model
+            assert len(np.unique(clusters, axis=0)) > 1, f"{model}: a seed is a training of its own"
+    with pytest.raises(ParameterError, match="music must be the whole bangla that was clustered"):
+        corpus.peers(replace(music, features=music.features + 1))
+    with pytest.raises(ParameterError, match="music must be one of gtzan, bangla, got 'indian'"):
+        corpus.peers(corpus.load("indian"))
 
 
 # What is embedded equals its source. Of the test corpora numbers are compared, and nothing is looked at by label.

@@ -15,7 +15,7 @@ A saved corpus holds what was derived, never audio or words.
 from vae_lib.corpus.base import Corpus
 from vae_lib.corpus.manifest import from_folder, from_manifest
 from vae_lib.corpus.saved import FACTS, INDEX, NUMBERS, read, save
-from vae_lib.corpus.sources import evidence, load, names, synthetic
+from vae_lib.corpus.sources import evidence, load, names, peers, synthetic
 
 __all__ = [
     "FACTS",
@@ -27,6 +27,7 @@ __all__ = [
     "from_manifest",
     "load",
     "names",
+    "peers",
     "read",
     "save",
     "synthetic",

@@ -1,8 +1,10 @@
 """The corpora that have a name."""
 
+import json
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from vae_lib import checks, store, synth
@@ -141,3 +143,32 @@ def evidence(file: str) -> Path:
     folder = store.ROOT / "data" / "evidence"
     checks.one_of(file, "file", sorted(path.name for path in folder.iterdir()))
     return folder / file
+
+
+def peers(music: Corpus) -> dict[str, np.ndarray]:
+    """Clusters that the deep clustering of others found in a corpus, as ``make peers`` trained it.
+
+    Returns
+    -------
+    dict of str to ndarray of int, shape (10, n)
+        Clusters by method of ClustPy and setting, such as ``dec_study``, a row per seed; ``data/peers.py`` says what
+        the settings are.
+
+    Raises
+    ------
+    ParameterError
+        If the corpus was not clustered, or is no longer what was clustered.
+
+    Examples
+    --------
+    >>> from vae_lib import corpus
+    >>> found = corpus.peers(corpus.load("bangla"))
+    >>> list(found), found["dec_study"].shape
+    (['dec_study', 'idec_study', 'dcn_study', 'vade_study'], (10, 1617))
+    """
+    with np.load(evidence("peers.npz"), allow_pickle=False) as file:
+        hashes = json.loads(file["about"].item())["corpora"]
+        if hashes[checks.one_of(music.name, "music", hashes)] != music.hash:
+            raise ParameterError(f"music must be the whole {music.name} that was clustered: `make peers` does it anew")
+        start = f"{music.name}/"
+        return {name.removeprefix(start): file[name].astype(int) for name in file if name.startswith(start)}
