@@ -23,9 +23,10 @@ SOURCE = ROOT / "paper" / "main.typ"
 CLAIMS = ROOT / "paper" / "claims.toml"
 PDF = ROOT / "paper" / "neurips_2024.pdf"
 BOOK = ROOT / "book"
-NOTEBOOKS = ("audit", "easy", "choice", "elsewhere", "inputs", "medium", "hard", "ensembles", "methods", "scaling")
+NOTEBOOKS = (
+    "audit", "easy", "choice", "elsewhere", "inputs", "medium", "hard", "ensembles", "peers", "methods", "scaling",
+)  # fmt: skip
 """Whose result files the article reads."""
-
 
 NUMBERS = {"difference": "difference", "low": "low", "high": "high", "p_holm": "p"}
 """What a claim tells besides its verdict, by its name among the verdicts."""
@@ -78,7 +79,7 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         "figures": {path.stem: under_root(path) for path in _figures(results, own=own)},
         "axes": {path.stem: axes for path in _figures(results, own=own) if (axes := _axes(path))},
         "claims": judge(declared, verdicts, own=own),
-        "verdicts": json.loads(verdicts.to_json(orient="records")),
+        **_twice(verdicts, declared),
         "noise": noise(rows),
         "colors": {word: to_hex(plots.color(word)) for word in ("features", *plots.MODELS)},
     }
@@ -99,6 +100,22 @@ def typeset(results: Path | str = PAPER, *, own: bool | None = None) -> tuple[by
         raise ArticleError("\n".join(warning.diagnostic.strip() for warning in warnings))
     _one_rounding(printed)
     return pdf, _listed(shown)
+
+
+def _twice(verdicts: pd.DataFrame, declared: Mapping[str, Mapping[str, Mapping[str, str]]]) -> dict[str, object]:
+    """Give the verdicts, with which of them are others in the second run, and what is to be said of that run."""
+    turned = report.turned(verdicts)
+    others = {*zip(turned["notebook"], turned["line"], strict=True)}
+    table = verdicts.assign(turned=[of in others for of in zip(verdicts["notebook"], verdicts["line"], strict=True)])
+    second = {
+        "lines": turned.attrs["lines"],
+        "turned": len(turned),
+        "opposed": int((turned[["verdict", "verdict_second"]].isin(["above", "below"])).all(axis=1).sum()),
+        "claims": [
+            f"{of}.{name}" for of, claims in declared.items() for name in claims if (of, claims[name]["line"]) in others
+        ],
+    }
+    return {"verdicts": json.loads(table.to_json(orient="records")), "second": second}
 
 
 def judge(

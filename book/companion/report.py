@@ -31,6 +31,8 @@ from vae_lib.metrics import Comparison, Score
 PAPER = ROOT / "paper" / "results"
 """Where the rows that the article prints are kept."""
 PUBLISHED = ROOT / "data" / "evidence" / "published.csv"
+SECOND = ROOT / "data" / "evidence" / "second_run.csv"
+"""Verdicts of a second run on another machine."""
 EXHIBITS = ROOT / "paper" / "exhibits.csv"
 """What each figure and table of the article is made by, as `companion.article.build` left it."""
 
@@ -301,6 +303,18 @@ def verdicts(folder: Path | str) -> pd.DataFrame:
         content = json.loads(path.read_text(encoding="utf-8"))
         lines += [{"notebook": path.stem} | line for line in content.get("verdicts", [])]
     return pd.DataFrame(lines, columns=["notebook", "line", *VERDICT])
+
+
+def turned(first: pd.DataFrame, second: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Lines whose verdict is another one in a second run: those of `first`, with `p_holm_second` and `verdict_second`.
+
+    Without `second` that is `SECOND`, kept with the project: the study run on another machine.
+    """
+    second = pd.read_csv(SECOND) if second is None else second
+    key = ["notebook", "line"]
+    both = first.merge(second[[*key, "p_holm", "verdict"]], on=key, suffixes=("", "_second"))
+    both.attrs["lines"] = len(both)
+    return both[both["verdict"] != both["verdict_second"]]
 
 
 def where(rows: pd.DataFrame, **columns: object) -> pd.DataFrame:
@@ -681,7 +695,8 @@ def provenance_table(path: Path | str) -> Styler:
 def matched(rows: pd.DataFrame, released: pd.DataFrame) -> pd.DataFrame:
     """Pair the scores against labels that two runs have: `rows`, with `mean_released` and how far `away` that is."""
     key = [name for name in COLUMNS[: COLUMNS.index("mean")] if name not in ("params", "coverage")]
-    both = rows[rows["space"] == "labels"].merge(released[[*key, "mean"]], on=key, suffixes=("", "_released"))
+    scores = rows[rows["metric"].isin(metrics.LABEL_METRICS)]
+    both = scores.merge(released[[*key, "mean"]], on=key, suffixes=("", "_released"))
     return both.assign(away=(both["mean"] - both["mean_released"]).abs())
 
 

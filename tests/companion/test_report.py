@@ -70,6 +70,17 @@ def test_a_run_is_held_against_the_released_one_score_by_score(results):
     assert report.as_released(mine, released).startswith("1 of 2 scores that both runs have are within 0.02")
 
 
+def test_verdicts_that_another_run_gives_otherwise_are_found():
+    lines = {"notebook": "easy", "line": ["a", "b", "c"], "p_holm": [0.04, 0.2, 0.5]}
+    first = pd.DataFrame(lines | {"verdict": ["above", "not decided", "not decided"]})
+    second = first[:2].assign(p_holm=[0.06, 0.3], verdict=["not decided", "not decided"])
+    turned = report.turned(first, second)
+    assert turned.attrs["lines"] == 2
+    assert turned[["line", "p_holm", "p_holm_second", "verdict_second"]].to_numpy().tolist() == [
+        ["a", 0.04, 0.06, "not decided"]
+    ]
+
+
 def test_rows_that_are_none_are_refused(results):
     run = results("scratch", write=False)
     with pytest.raises(ParameterError, match="must have rows, a table with the columns corpus, n, features"):
