@@ -19,7 +19,7 @@ from matplotlib.colors import to_hex
 from scipy.linalg import orthogonal_procrustes
 
 from companion import report
-from companion.text import number
+from companion.text import embedded, number
 from vae_lib import checks, plots
 
 _NAMES = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x"]
@@ -56,7 +56,11 @@ for (const input of this.querySelectorAll('input')) {
 """
 _SLIDERS = """
 .live-sliders { max-width: 40rem; }
-.live-sliders label { align-items: center; display: grid; gap: 0.25rem 1rem; grid-template-columns: 12em 1fr 3em; }
+.live-sliders label {
+  align-items: center; display: grid; gap: 0.25rem 1rem;
+  grid-template-columns: minmax(6em, 10em) minmax(5em, 1fr) 2.5em;
+}
+.live-sliders input { min-width: 0; width: 100%; }
 .live-sliders select { justify-self: start; }
 .live-sliders p { margin: 0.75rem 0 0; }
 .live-sliders output { display: inline; font-weight: bold; padding: 0; }
@@ -258,17 +262,12 @@ def show(figure: go.Figure, *, name: str, label: str) -> Output:
     told = {text: None for trace in drawn["data"] for text in trace["text"]}  # once, for all views of a track
     numbers = dict(zip(told, range(len(told)), strict=True))
     data = [trace | {"text": [numbers[text] for text in trace["text"]]} for trace in drawn["data"]]
-    content = _json({"data": data, "layout": drawn["layout"], "told": list(told)})
+    content = embedded({"data": data, "layout": drawn["layout"], "told": list(told)})
     return Output(
         f'<figure class="live live-map" id="{name}" aria-label="{label}"><figcaption>{label}. {HINT}</figcaption>'
         f'<script type="application/json">{content}</script></figure>',
         figure=figure,
     )
-
-
-def _json(content: object) -> str:
-    """JSON that can stand in a script element."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def sliders(values: pd.DataFrame, marks: pd.DataFrame, *, start: Sequence, name: str, label: str, caption: str) -> HTML:

@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from companion import execute, report
+from companion import execute, passports, report
 from companion.text import plain
 from vae_lib.checks import ParameterError
 
@@ -29,12 +29,13 @@ HEADING = "## Where these numbers come from"
 LARGEST_SVG = 1_000_000  # bytes; a figure of more is a cloud of points, for which the PNG has to do
 RECORD = "application/papermill.record/"  # what glue puts before the type of a value that a cell does not show
 MEDIA = {"audio/mpeg": "mp3"}  # what becomes a file of the book, and its suffix
+TWIN = "dark-light"  # class of a figure that has a dark twin: drawn lines and points, with no image among them
 PLOTLY = "application/vnd.plotly.v1+json"  # what JupyterLab shows of a map; a page shows its HTML
 TOGGLE = '<span class="toctree-toggle"'  # what opens a part of the theme's navigation
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts", "input/tex/extensions")  # what the pages load of it, or may
 
 _EMBEDDED = re.compile(rf"data:(?P<kind>{'|'.join(MEDIA)});base64,(?P<content>[A-Za-z0-9+/=]+)")
-_NUMBER = re.compile(r"\{glue:text\}`(?P<page>[\w-]+)\.ipynb::(?P<key>[\w-]+)(:[^`]*)?`")
+_NUMBER = re.compile(r"\{glue:text\}`((?P<page>[\w-]+)\.ipynb::)?(?P<key>[\w-]+)(:[^`]*)?`")
 _GLUED = re.compile(r"^```\{glue:any\} *(?P<key>[\w-]+)\n:doc: *(?P<page>[\w-]+)\.ipynb\n```$", re.MULTILINE)
 _FIGURE = re.compile(r"^```\{figure\} *figures/(?P<name>[\w-]+)\.png\n(?P<rest>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -44,6 +45,7 @@ class Rows(NamedTuple):
 
     path: str  # from the root of the book, without suffix
     provenance: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 class Made(NamedTuple):
@@ -93,16 +95,26 @@ def stage(
     with resources.as_file(resources.files("plotly") / "package_data" / "plotly.min.js") as script:
         shutil.copyfile(script, static / script.name)
     documents = {name: _read_notebook(build / "executed" / f"{name}.ipynb") for name in notebooks}
+    built = _ship_results(build / "results", into / DOWNLOADS, "results")
+    stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
+    executed = {
+        (name, cell.execution_count): anchor(name, cell)
+        for name, document in documents.items()
+        for cell in document.cells
+        if cell.get("execution_count")
+    }
+    held = passports.collect(*({name: of._asdict() for name, of in rows.items()} for rows in (built, stored)), executed)
     glued = {
-        (name, output["metadata"]["scrapbook"]["name"]): anchor(name, cell)
+        (name, output["metadata"]["scrapbook"]["name"]): _number(output, anchor(name, cell), built.get(name), held)
         for name, document in documents.items()
         for cell in document.cells
         for output in cell.get("outputs", [])
         if "scrapbook" in output.get("metadata", {})
     }
-    built = _ship_results(build / "results", into / DOWNLOADS, "results")
-    stored = _ship_results(Path(paper), into / DOWNLOADS, "results/paper") if paper else {}
+    glossary = [path for path in map(Path, prose) if path.stem == "glossary"]
+    told = passports.glosses(glossary[0].read_text(encoding="utf-8")) if glossary else {}
     made: dict[str, Made] = {}
+    called: dict[str, dict[str, str]] = {}  # per page, the model of each row in words
     drawn: dict[str, tuple[str, execute.Figure]] = {}
     for name, document in documents.items():
         path = build / "params" / f"{name}.json"
@@ -128,13 +140,38 @@ def stage(
             files = [folder / f"{name}.json" for folder in (build / "results", Path(paper or ""))]
             agreement = report.as_released(*files) if name in built and name in stored else ""
             cells.append(nbformat.v4.new_markdown_cell(_rows_line(own, agreement), id="rows"))
+        tables = [output.get("data", {}).get("text/html", "") for cell in cells for output in cell.get("outputs", [])]
+        keys = passports.KEY.findall("\n".join([*tables, *(cell.source for cell in cells if cell.cell_type != "code")]))
+        called[name] = passports.names(tables, held)
+        if script := passports.script(keys, held, page=name, names=called[name], told=told):
+            cells.append(nbformat.v4.new_markdown_cell(script, id="passports"))
         document.cells = cells
         named = execute.figures(document)
         drawn |= {key: (anchor(name, figure.cell), figure) for key, figure in named.items() if figure.png}
         nbformat.write(document, into / "book" / f"{name}.ipynb")
     for path in map(Path, prose):
         text = _prose(path.read_text(encoding="utf-8"), path.stem, glued, drawn, made, into / "book")
+        names = {key: of for page in called.values() for key, of in page.items()}
+        if script := passports.script(passports.KEY.findall(text), held, page=path.stem, names=names, told=told):
+            text += f"\n{script}\n"
         (into / "book" / path.name).write_text(text, encoding="utf-8")
+
+
+class Glued(NamedTuple):
+    """A number that a page takes from a notebook."""
+
+    cell: str  # anchor of the one that computed it, or, where that is not known, of the one that glued it
+    key: str  # of its passport, empty where it has none
+
+
+def _number(output: Mapping, cell: str, rows: Rows | None, held: Mapping[str, passports.Passport]) -> Glued:
+    text = "".join(output["data"].get(f"{RECORD}text/plain", ""))
+    try:
+        value, name = float(text), output["metadata"]["scrapbook"]["name"]
+    except ValueError:  # a figure or a table
+        return Glued(cell, "")
+    key = passports.of_value(value, name, rows.rows) if rows else ""
+    return Glued(held[key].cell[1] if key and held[key].cell else cell, key)
 
 
 def anchor(page: str, cell: Mapping[str, object]) -> str:
@@ -186,7 +223,7 @@ def _rows_links(rows: Iterable[Rows]) -> str:
     links = {
         path.removeprefix("results/"): f'<a href="../{path}.csv" download>CSV</a>, '
         f'<a href="../{path}.json" download>JSON</a>'
-        for path, _ in rows
+        for path, *_ in rows
     }
     return "; ".join(f"{name}: {files}" if len(links) > 1 else files for name, files in links.items())
 
@@ -248,6 +285,8 @@ def _prepare_outputs(cell: dict, made: Made, into: Path, *, others: Sequence[str
             first = re.split(r"(?<=[.:;])\s", caption, maxsplit=1)[0].rstrip(".:;")
             image = cell.metadata.setdefault("mystnb", {}).setdefault("image", {})
             image.setdefault("alt", first or f"Figure of the page {made.page}")
+            if drawn is not None and not _holds_image(drawn):
+                image["classes"] = TWIN
         if drawn is not None and len("".join(drawn)) <= LARGEST_SVG:
             path = f"figures/{settings.get('name') or stem}{f'-{pictures}' if pictures > 1 else ''}.svg"
             (into / DOWNLOADS / path).parent.mkdir(parents=True, exist_ok=True)
@@ -255,6 +294,10 @@ def _prepare_outputs(cell: dict, made: Made, into: Path, *, others: Sequence[str
             files.append(("SVG", "figure", pictures, path))
     several = tables + pictures > 1
     made.downloads.extend((f"{kind} of {of} {at}" if several else kind, path) for kind, of, at, path in files)
+
+
+def _holds_image(drawn: str | Sequence[str]) -> bool:
+    return "<image" in "".join(drawn)
 
 
 def table_cells(text: str) -> list[list[list[str]]]:
@@ -368,35 +411,41 @@ def _ship_results(folder: Path, into: Path, under: str) -> dict[str, Rows]:
         _write_csv(into / under / f"{path.stem}.csv", [[*rows[0]] if rows else [], *lines])
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
         (into / under / path.name).write_text(text, encoding="utf-8")
-        found[path.stem] = Rows(f"{under}/{path.stem}", provenance)
+        found[path.stem] = Rows(f"{under}/{path.stem}", provenance, rows)
     return found
 
 
 # Prose.
 
 
-def _glued_by(found: re.Match, glued: Mapping[tuple[str, str], str], page: str) -> str:
-    key = found["page"], found["key"]
+def _glued_by(found: re.Match, glued: Mapping[tuple[str, str], Glued], page: str) -> Glued:
+    key = found["page"] or page, found["key"]
     if key not in glued:
         raise ParameterError(f"page {page} takes {key[1]!r} of {key[0]}.ipynb, which glues nothing of that name")
     return glued[key]
 
 
-def _link_numbers(text: str, glued: Mapping[tuple[str, str], str], page: str) -> str:
-    """Make each glued number a link to the cell that it comes from."""
-    return _NUMBER.sub(lambda found: f"[{found[0]}](#{_glued_by(found, glued, page)})", text)
+def _link_numbers(text: str, glued: Mapping[tuple[str, str], Glued], page: str) -> str:
+    """Make each glued number a link to the cell that it comes from, with the key of its passport."""
+
+    def link(found: re.Match) -> str:
+        cell, key = _glued_by(found, glued, page)
+        linked = f"[{found[0]}](#{cell})"
+        return f'<span class="{key}">{linked}</span>' if key else linked
+
+    return _NUMBER.sub(link, text)
 
 
 def _prose(
     text: str,
     page: str,
-    glued: Mapping[tuple[str, str], str],
+    glued: Mapping[tuple[str, str], Glued],
     figures: Mapping[str, tuple[str, execute.Figure]],
     made: Mapping[str, Made],
     folder: Path,
 ) -> str:
     """Give a page of prose its links and marks, and, where it prints numbers, the box that says whose they are."""
-    used = [_glued_by(found, glued, page) for found in _NUMBER.finditer(text)]
+    used = [_glued_by(found, glued, page).cell for found in _NUMBER.finditer(text)]
 
     def marked(shown: str, cell: str) -> str:
         used.append(cell)
@@ -410,11 +459,13 @@ def _prose(
         (folder / "figures").mkdir(exist_ok=True)
         (folder / "figures" / f"{name}.png").write_bytes(shown.png)
         head, _, rest = found[0].partition("\n")
-        alt = "" if ":alt:" in rest else f":alt: {shown.cell['metadata']['mystnb']['image']['alt']}\n"
-        return marked(f"{head}\n{alt}{rest}", cell)
+        image = shown.cell["metadata"]["mystnb"]["image"]
+        alt = "" if ":alt:" in rest else f":alt: {image['alt']}\n"
+        twin = f":class: {image['classes']}\n" if "classes" in image else ""
+        return marked(f"{head}\n{twin}{alt}{rest}", cell)
 
     text = _FIGURE.sub(figure, _link_numbers(text, glued, page))
-    text = _GLUED.sub(lambda found: marked(found[0], _glued_by(found, glued, page)), text)
+    text = _GLUED.sub(lambda found: marked(found[0], _glued_by(found, glued, page).cell), text)
     if not used:
         return text
     alike: dict[tuple[str, ...], list[str]] = {}

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
+from IPython import get_ipython
 from IPython.display import HTML
 from pandas.io.formats.style import Styler
 
@@ -51,6 +52,7 @@ COLUMNS = ("notebook", *protocol.COLUMNS)
 
 NUMBERS = ("coverage", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seconds")
 SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of rows that may be compared
+TOLD = ("corpus", "clusterer", "noise", "target", "subset", "metric", "space")  # tables may rename a model, and drop k
 
 VERDICT = ("difference", "low", "high", "superiority", "p_value", "p_holm", "at_floor", "verdict")
 """The columns of a verdict."""
@@ -95,6 +97,7 @@ class Run:
         self.path = results_path(self.notebook, profile=self.profile)
         self.started = time.monotonic()
         self._rows: list[dict[str, object]] = []
+        self._cells: list[int | None] = []  # which cell added each row: the first, second … that was executed
         self._verdicts: dict[str, dict[str, object]] = {}
         self._corpora: dict[str, dict[str, str]] = {}
 
@@ -129,6 +132,7 @@ class Run:
         whole = {*rows.loc[rows["subset"] == "all", "corpus"]}  # a subset has the name of the whole
         self._corpora |= {name: of for name, of in corpora.items() if name in whole or name not in self._corpora}
         self._rows += rows.assign(notebook=self.notebook)[[*COLUMNS]].to_dict("records")
+        self._cells += [_cell()] * len(rows)
         return given
 
     def judge(self, verdicts: pd.DataFrame, *, caption: str) -> Styler:
@@ -191,6 +195,7 @@ class Run:
             "corpora": self._corpora,
             "parameters": parameters,
             "parameter_hash": store.content_hash(parameters),
+            "cells": self._cells,
             "commit": commit(),
             "packages": {name: metadata.version(name) for name in PACKAGES},
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
@@ -215,6 +220,12 @@ def _name(page: Mapping[str, object]) -> str:
     if not names:
         raise ParameterError('the name of this notebook is not known here: say Run(globals(), notebook="easy")')
     return names[0]
+
+
+def _cell() -> int | None:
+    """Which cell is being executed, as Jupyter counts them: as many as were put in so far; None outside a notebook."""
+    shell = get_ipython()
+    return None if shell is None else len(shell.user_ns["In"]) - 1
 
 
 def results_path(notebook: str, *, profile: str) -> Path:
@@ -345,6 +356,13 @@ def select(rows: pd.DataFrame, **columns: object) -> pd.Series:
         asked = ", ".join(f"{name}={value!r}" for name, value in columns.items())
         raise ParameterError(f"{len(found)} rows have {asked}; there must be exactly one")
     return found.iloc[0]
+
+
+def key(row: Mapping[str, object]) -> str:
+    """Name of a row in the pages of a book, the same as measured and as read back."""
+    what = [str(row[name]) for name in TOLD]
+    found = [repr(float("nan" if row[name] is None else row[name])) for name in ("mean", "sd", "seconds")]
+    return f"passport-{store.content_hash(what, found)[:10]}"
 
 
 def stored() -> pd.DataFrame:
@@ -500,6 +518,7 @@ def table(
     rows = rows.assign(p_value=metrics.holm(rows["p_value"]))
     cells: dict[str, list[str]] = {}
     hover: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     known, targets = {*zip(rows["metric"], rows["target"], strict=True)}, rows["target"].unique()
     for metric, target in [(name, to) for name in MEASURES for to in targets if (name, to) in known]:
         heading = f"{title(metric)} {target}" if len(targets) > 1 else title(metric)
@@ -512,12 +531,15 @@ def table(
         ]
         cells[heading].append(" to ".join(dict.fromkeys([chances[0], chances[-1]])))
         hover[heading] = [*("" if row is None else _in_full(row) for row in found), ""]
+        keys[heading] = [*("" if row is None or np.isnan(row["mean"]) else key(row) for row in found), ""]
     frame = pd.DataFrame(cells, index=[*names.values(), "chance"]).map(lambda text: re.sub(r"(?<!\d)0\.", ".", text))
     if any("●" in text for text in frame.to_numpy().flat):
         caption += f" ● above chance, p ≤ {level:g} over this table (Holm)."
     if (frame.loc["chance"] == "–").all():
-        frame, hover = frame.drop("chance"), {name: told[:-1] for name, told in hover.items()}
-    return styled(frame, caption=caption, hover=pd.DataFrame(hover, index=frame.index))
+        frame = frame.drop("chance")
+        hover, keys = ({name: told[:-1] for name, told in of.items()} for of in (hover, keys))
+    hover, keys = (pd.DataFrame(of, index=frame.index) for of in (hover, keys))
+    return styled(frame, caption=caption, hover=hover, keys=keys)
 
 
 def _in_full(row: pd.Series) -> str:
@@ -571,7 +593,9 @@ def verdict_table(verdicts: pd.DataFrame, *, caption: str) -> Styler:
     return styled(frame, caption=caption)
 
 
-def styled(frame: pd.DataFrame, *, caption: str, hover: pd.DataFrame | None = None) -> Styler:
+def styled(
+    frame: pd.DataFrame, *, caption: str, hover: pd.DataFrame | None = None, keys: pd.DataFrame | None = None
+) -> Styler:
     """Show a table whole, with its caption above it; equal tables give equal HTML.
 
     Parameters
@@ -581,6 +605,8 @@ def styled(frame: pd.DataFrame, *, caption: str, hover: pd.DataFrame | None = No
     caption : str
     hover : pandas.DataFrame, optional
         What each cell says besides, on hovering and in the CSV that a page offers.
+    keys : pandas.DataFrame, optional
+        Of the row behind each cell, see `key`.
 
     Examples
     --------
@@ -594,6 +620,8 @@ def styled(frame: pd.DataFrame, *, caption: str, hover: pd.DataFrame | None = No
     style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
     if hover is not None:
         style.set_tooltips(hover.map(html.escape), as_title_attribute=True)
+    if keys is not None:
+        style.set_td_classes(keys)
     return style.set_uuid(store.content_hash(frame.to_json(), caption)[:8])
 
 

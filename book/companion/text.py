@@ -1,5 +1,6 @@
 """How numbers and names are written on pages."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 
@@ -50,3 +51,15 @@ def plain(text: object) -> str:
     \*\[x\]\*
     """
     return re.sub(r"([\\`*_{}\[\]()<>#+!|~$&:^@-])", r"\\\1", " ".join(str(text).split()))
+
+
+def embedded(content: object) -> str:
+    r"""JSON that can stand in a script element.
+
+    Examples
+    --------
+    >>> from companion.text import embedded
+    >>> embedded({"β": "</script>"})
+    '{"β":"\\u003c/script>"}'
+    """
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

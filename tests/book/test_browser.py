@@ -1,5 +1,6 @@
 """Pages in a browser, opened from disk without a network: by mouse, by key, on a phone, in the dark, on paper."""
 
+import json
 import re
 from pathlib import Path
 
@@ -24,9 +25,9 @@ def one_tab(browser):
     context.close()
 
 
-def violations(tab, **options):
+def violations(tab, *, within=None, **options):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    found = axe.run(tab, options={"resultTypes": ["violations"], **options}).response["violations"]
+    found = axe.run(tab, context=within, options={"resultTypes": ["violations"], **options}).response["violations"]
     return [
         f"{each['id']} ({each['impact']}): {node['html'][:200]} {node['failureSummary'][:300]}"
         for each in found
@@ -108,11 +109,68 @@ def test_a_mark_opens_by_keyboard_and_leads_to_its_cell_unfolded(html, tab):
     assert tab.wrong == []
 
 
-def test_a_link_from_another_page_unfolds_the_cell_too(html, tab):
+def test_a_number_of_the_front_page_leads_to_its_cell_unfolded(html, tab):
     tab.goto((html / "book/index.html").as_uri())
-    tab.locator("a:has(.pasted-text)").first.click()
+    tab.locator("[class*=passport-] a").first.click()
+    tab.get_by_role("dialog").get_by_role("link", name="this cell").click()
     tab.wait_for_url("**/audit.html#cell-audit-*")
     tab.locator(":target .cell_input pre").wait_for(state="visible")
+    assert tab.wrong == []
+
+
+def test_a_passport_opens_by_mouse_key_and_touch_and_holds_its_row(html, browser, tab):
+    page = (html / "book/easy.html").as_uri()
+    rows = json.loads((html / "results/easy.json").read_text(encoding="utf-8"))["rows"]
+    about = {"model": "vae", "metric": "ari", "subset": "all", "clusterer": "kmeans"}
+    (row,) = [row for row in rows if all(row[name] == value for name, value in about.items())]
+    card = tab.get_by_role("dialog")
+    tab.goto(page)
+    # In prose, by the mouse that rests there; it goes with the mouse.
+    number = tab.locator("article p [class*=passport-] a").first
+    number.hover()
+    card.wait_for()
+    for told in (f"ARI VAE: {row['mean']:.3f} ± {row['sd']:.3f}", f"{row['n']} tracks", "make book P=", "released run"):
+        assert told in card.inner_text()
+    assert card.locator("circle").count() == row["seeds"]
+    tab.mouse.move(0, 0)
+    card.wait_for(state="hidden")
+    # In a table, by key; the arrows walk through it, Escape goes back.
+    first, second = tab.locator("table:has([class*=passport-]) button").all()[:2]
+    first.focus()
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("Enter")
+    card.wait_for()
+    shown, told = (float(found.inner_text().split()[0]) for found in (second, card.locator("b")))
+    assert told == pytest.approx(shown, abs=0.0051)
+    assert tab.wrong == []
+    assert violations(tab, within=".passport") == []  # which fetches style sheets, in vain
+    tab.keyboard.press("Escape")
+    card.wait_for(state="hidden")
+    assert second.evaluate("button => button == document.activeElement")
+    # By touch, on a phone.
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True, is_mobile=True)
+    context.set_default_timeout(120_000)
+    phone = context.new_page()
+    phone.goto(page)
+    phone.locator("article p [class*=passport-] a").first.tap()
+    phone.get_by_role("dialog").wait_for()
+    box = phone.get_by_role("dialog").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    context.close()
+
+
+def test_noise_scores_as_one_likes_without_a_network(html, tab):
+    tab.goto((html / "book/audit.html").as_uri())
+    machine = tab.get_by_role("group", name=re.compile("Fool yourself"))
+    before = [float(text.replace("−", "-")) for text in machine.get_by_role("status").all_inner_texts()]
+    leak = machine.get_by_label(re.compile("weight of the label"))
+    leak.press("End")
+    leaked = [float(text.replace("−", "-")) for text in machine.get_by_role("status").all_inner_texts()]
+    assert leaked[0] > 0.9 > 0.4 > before[0]
+    machine.get_by_label("labels shuffled").select_option("yes")
+    assert float(machine.get_by_role("status").first.inner_text()) < 0.4
+    assert tab.wrong == []
 
 
 def test_marks_work_without_scripts(html, browser):

@@ -129,6 +129,65 @@ def test_a_second_make_renders_nothing(html, run_make):
     assert (html / "index.html").stat().st_mtime_ns == before
 
 
+def test_plotly_is_there_once(html, pages):
+    assert len(list(html.rglob("plotly*.js"))) == 1
+    assert not any("plotly" in script.get("src", "") for soup in pages.values() for script in soup.select("script"))
+
+
+# Written for readers.
+
+
+def prose(soup):
+    """What is read of a page: without code, formulas, marks, and what scripts hold."""
+    article = BeautifulSoup(str(soup.select_one("article")), "html.parser")
+    for hidden in article.select("pre, code, script, style, .math, details, .cell_input, select"):
+        hidden.decompose()
+    return article
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if not name.startswith("api/")])  # which quote code
+def test_a_page_holds_no_debris(name, pages):
+    article = prose(pages[name])
+    for table in article.select("table:has(caption)"):
+        if re.search("computed from|made from|Source, terms", table.caption.text):
+            table.decompose()  # names of files and parameters
+    text = article.get_text(" ")
+    assert not re.findall(r"\bnan\b.{20}|.{20}[{}].{20}", text)
+    assert not re.findall(r".{20}(?<![\w.])[−-]0?\.0+(?!\d)", text), "a sign of zero"
+    if name in {"index", *NOTEBOOKS} - {"methods", "data"}:  # which list recipes and columns by their names in code
+        assert re.findall(r"\b[a-z]+_[a-z_]+\b", text) == [], "a name in words is no slug"
+
+
+def test_easy_is_read_in_ten_minutes(pages):
+    article = prose(pages["easy"])
+    tables = article.select("table")
+    assert len(tables) <= 4
+    for table in tables:
+        table.decompose()
+    assert len(re.findall(r"\w+", article.get_text(" "))) <= 1500
+
+
+def test_a_number_of_the_front_page_is_found_on_the_page_that_it_leads_to(pages):
+    for number in pages["index"].select(".pasted-text"):
+        name = number.find_parent("a")["href"].partition(".html")[0]
+        digits = len(number.text.partition(".")[2])
+        found = re.findall(r"(?<![\w.])[−-]?\d*\.?\d+", prose(pages[name]).get_text(" "))
+        values = {round(float(value.replace("−", "-")), digits) for value in found}
+        assert float(number.text.replace("−", "-")) in values, (number.text, name)
+
+
+@page
+def test_every_drawn_figure_has_a_dark_twin(name, html, pages):
+    for image in pages[name].select("article figure img[src$='.png']"):
+        cell = image.find_parent("div", class_="cell")
+        drawn = html / f"figures/{image.find_parent('figure')['id']}.svg"
+        twin = "dark-light" in image.get("class", [])
+        if cell and drawn.exists():
+            assert twin == ("<image" not in drawn.read_text(encoding="utf-8")), drawn.name
+        elif not cell:
+            assert twin, "the front page shows drawn figures only"
+
+
 # Where it comes from.
 
 
@@ -177,6 +236,14 @@ def test_a_number_in_prose_leads_to_the_cell_that_computed_it(pages):
     for number in numbers:
         file, place = number.find_parent("a")["href"].split("#")
         assert pages[file.removesuffix(".html")].select_one(f"div.cell#{place}")
+
+
+@page
+def test_the_passports_of_a_page_are_those_of_its_numbers(name, pages):
+    held = pages[name].select_one("script#passports")
+    shown = {key for item in pages[name].select("[class*=passport-]") for key in item["class"] if "passport-" in key}
+    assert shown == set(json.loads(held.string) if held else ())
+    assert shown or name not in {"index", "audit", "easy", "medium", "hard", "ensembles", "inputs", "choice"}
 
 
 def test_the_page_of_results_leads_to_the_page_of_each_row(pages):

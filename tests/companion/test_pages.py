@@ -4,12 +4,14 @@ import csv
 import doctest
 import importlib
 import json
+import re
 from base64 import b64encode
 
 import nbformat
 import pytest
+from made import row
 
-from companion import pages
+from companion import pages, passports, report
 from vae_lib.checks import ParameterError
 
 TABLE = """<style>#T th {color: red}</style><table id="T"><caption>Scores &lt;all&gt;</caption>
@@ -26,7 +28,8 @@ def rows_file(folder, name, **provenance):
         "commit": "abcdef012345",
         "seconds": 12.3,
     }
-    rows = [{"notebook": name, "mean": 1 / 3, "p_value": None, "params": {"β": 4}, "values": [0.1, None]}]
+    of = dict.fromkeys(report.COLUMNS) | {"notebook": name, "n": 9, "k": 3, "subset": "all", "metric": "ari"}
+    rows = [of | {"mean": 1 / 3, "params": {"β": 4}, "values": [0.1, None]}]
     content = {"provenance": about | provenance, "rows": rows}
     (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
 
@@ -139,6 +142,41 @@ def test_a_number_leads_to_its_cell(build, tmp_path):
     assert "| {doc}`easy` | [c2](#cell-easy-c2) | small, content 0123456789ab | abcdef012345 |" in text
 
 
+def test_numbers_in_prose_and_tables_hold_the_passport_of_their_row(results, tmp_path):
+    rows = [row(0.25, 0.35, model="cond_vae", chance=0.125), row(0.5, 0.7, model="raw", subset="one_per_artist")]
+    run = results("book", *rows, epochs=3)
+    build, (first, second) = run.path.parents[1], run.rows.to_dict("records")
+    computed = cell({"text/html": report.table(run.rows, names={"cond_vae": "VAE told"}, caption="").to_html()})
+    computed.execution_count = 2
+    numbers = cell(name="c2")
+    numbers.outputs = [glued("easy_first", repr(first["mean"])), glued("easy_n", "12.0")]
+    text = nbformat.v4.new_markdown_cell("{glue:text}`easy.ipynb::easy_first:.2f` {glue:text}`easy.ipynb::easy_n:.0f`")
+    page(build, "easy", [computed, numbers, text])
+    content = json.loads(run.path.read_text(encoding="utf-8"))
+    content["provenance"]["cells"] = [2, None]
+    run.path.write_text(json.dumps(content), encoding="utf-8")
+    (tmp_path / "glossary.md").write_text(
+        "```{glossary}\nARI\n  Range.\n\n  Pairs of tracks. More.\n```\n", encoding="utf-8"
+    )
+    cells = staged(build, prose=[tmp_path / "glossary.md"], paper=run.path.parent)
+    key, other = report.key(first), report.key(second)
+    linked = f'<span class="{key}">[{{glue:text}}`easy.ipynb::easy_first:.2f`](#cell-easy-c1)</span> [{{glue'
+    assert any(linked in each.source for each in cells), "a score leads to where it was computed; a count has no row"
+    shown = next(each for each in cells if each.id == "c1").outputs[0]["data"]["text/html"]
+    assert f'class="data row0 col0 {key}"' in shown
+    (script,) = [each.source for each in cells if 'id="passports"' in each.source]
+    held = json.loads(re.search(">(.*)</script>", script)[1])
+    assert list(held) == [key], "of what the page shows, no more"
+    expected = ["<strong>ARI</strong> VAE told: <b>0.300 ± 0.071</b>", "<p>Pairs of tracks.</p>", "<dd>0.125</dd>"]
+    expected += ["small, 12 tracks", "k-means, k = 3", "2, 0.250 to 0.350", '<a href="#cell-easy-c1">']
+    expected += ["<dt>released run</dt><dd>0.300 ± 0.071</dd>", "make book P=&quot;easy.epochs=6&quot;"]
+    assert [told for told in expected if told not in held[key]] == []
+    assert held[key].count("<circle") == 2
+    everything = passports.collect({"easy": content}, {}, {})
+    assert "one per artist" in passports.card(everything[other], page="easy", told={})
+    assert "features" in passports.card(everything[other], page="easy", told={})
+
+
 def test_a_corpus_may_have_any_name(build, tmp_path):
     rows_file(build / "results", "easy", corpora={"<b>a|b*": {"hash": "0" * 64, "source": ""}})
     prose = tmp_path / "index.md"
@@ -200,7 +238,9 @@ def test_what_is_missing_or_broken_is_named(build):
         staged(build)
 
 
-@pytest.mark.parametrize("name", ["pages", "parameters", "reference", "text"])  # those of no page of the reference
+@pytest.mark.parametrize(
+    "name", ["pages", "parameters", "passports", "reference", "text"]
+)  # those of no page of the reference
 def test_examples_run(name):
     result = doctest.testmod(importlib.import_module(f"companion.{name}"))
     assert result.attempted
