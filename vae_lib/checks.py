@@ -9,14 +9,14 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 
 LARGEST = 2**31 - 1
-"""Of whole numbers: what every library below takes as a seed or a count."""
+"""Largest whole number that every library below takes as a seed or a count."""
 
 
 DRAWS = 10**6
 """Draws that may be asked for, of a null distribution or an interval."""
 
 FARTHEST = 1e150
-"""From zero: squares of larger floats are not finite."""
+"""Largest float whose square is finite, with room to spare."""
 
 
 class ParameterError(ValueError):

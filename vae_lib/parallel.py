@@ -11,7 +11,7 @@ import joblib
 from vae_lib import checks
 
 MOST = 512
-"""Processes that may be asked for."""
+"""Processes that may be asked for at most."""
 
 
 def run(

@@ -48,7 +48,7 @@ MEASURES = (
 """Everything that a row can measure, in the order in which tables show it."""
 
 COLUMNS = ("notebook", *protocol.COLUMNS)
-"""The columns of a result row: its page, what was scored as far as `space`, and then what came out."""
+"""The columns of a result row, its page and then those of `protocol.COLUMNS`."""
 
 NUMBERS = ("coverage", "mean", "sd", "ci_low", "ci_high", "tracks_low", "tracks_high", "chance", "p_value", "seconds")
 SAME = ("corpus", "n", "target", "subset", "noise", "metric", "space")  # of rows that may be compared

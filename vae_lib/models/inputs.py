@@ -17,7 +17,7 @@ from vae_lib import checks
 from vae_lib.checks import ParameterError
 
 FARTHEST = 1e15
-"""Of scaled values and of latents: squares of what is larger are no longer finite in 32 bits."""
+"""Largest scaled value, and latent, whose square is finite in 32 bits."""
 
 
 class Scaling(NamedTuple):
