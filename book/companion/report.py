@@ -57,6 +57,7 @@ TOLD = ("corpus", "clusterer", "noise", "target", "subset", "metric", "space")  
 VERDICT = ("difference", "low", "high", "superiority", "p_value", "p_holm", "at_floor", "verdict")
 """The columns of a verdict."""
 
+SHORT = 24  # characters of a cell that is not broken into lines
 SCRATCH = "scratch"  # the build of notebooks that are run by hand
 PACKAGES = ("librosa", "numpy", "pandas", "scikit-learn", "scipy", "torch", "umap-learn")
 
@@ -616,7 +617,10 @@ def styled(
     >>> "<caption>Two tracks.</caption>" in table.to_html()
     True
     """
-    style = frame.style.set_caption(caption).set_properties(**{"white-space": "pre-line"})
+    style = frame.style.set_caption(caption)
+    for name, cells in frame.items():
+        longest = max((len(line) for cell in cells for line in str(cell).split("\n")), default=0)
+        style.set_properties(subset=[name], **{"white-space": "pre" if longest <= SHORT else "pre-line"})
     style.set_table_styles([{"selector": "caption", "props": "caption-side: top; text-align: left"}])
     if hover is not None:
         style.set_tooltips(hover.map(html.escape), as_title_attribute=True)

@@ -111,7 +111,7 @@ def test_what_is_embedded_is_small_and_holds_neither_audio_nor_words():
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(ParameterError, match=r"name must be one of bangla, fma-small, .*, got 'gtzan_mini'"):
         corpus.load("gtzan_mini")
-    known = r"example\.npz, peers\.npz, public_check\.csv, published\.csv"
+    known = r"example\.npz, peers\.npz, public_check\.csv, published\.csv, second_run\.csv"
     with pytest.raises(ParameterError, match=rf"file must be one of {known}, got 'nothing'"):
         corpus.evidence("nothing")
 

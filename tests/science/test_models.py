@@ -204,7 +204,7 @@ def test_published_models_have_the_published_sizes_and_loss(recipe, hidden, late
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"latent_dim": 0}, "latent_dim must be a whole number of at least 1, got 0"),
+        ({"latent_dim": 0}, "latent_dim must be a whole number from 1 to 65536, got 0"),
         ({"channels": "8"}, "channels must be a list of whole numbers of at least 1, got '8'"),
         ({"channels": ()}, "channels must hold at least one number for images, got none"),
         ({"dropout": 1.0}, "dropout must be a number in [0, 0.95], got 1.0"),
