@@ -139,7 +139,7 @@ data: $(READY)  ## download GTZAN and verify each file: make data DATA_HOME=fold
 embed: $(READY)  ## derive the embedded corpora again: make embed DATA_HOME=folder CORPUS=name
 	@set -f; $(BIN)/python data/rebuild.py $$CORPUS
 
-peers: $(READY)  ## train DEC, IDEC, DCN and VaDE of ClustPy again: data/evidence/peers.npz, 30 min
+peers: $(READY)  ## train DEC, IDEC, DCN and VaDE of ClustPy again: data/evidence/peers.npz, about 1 h
 	@$(BIN)/python -m pip install --quiet --constraint requirements.txt --editable ".[peers]"
 	@$(BIN)/python data/peers.py
 
