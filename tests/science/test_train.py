@@ -450,3 +450,11 @@ def test_songs_that_do_not_fit_the_model_are_one_clear_error(x, both, tmp_path):
     ):
         with pytest.raises(ParameterError, match=message):
             use()
+
+
+def test_training_is_the_loop_that_one_would_write_by_hand(monkeypatch):
+    from benchmarks import training
+
+    monkeypatch.setattr(training, "ROUNDS", 1)
+    monkeypatch.setattr(training, "EPOCHS", 5)
+    training.one_seed(training.table(), 128)  # raises where the two ways train to different losses
