@@ -81,7 +81,7 @@ ifneq ($(ASKED),)
 book render: $(READY)
 	@name=$$($(COMPANION) derive $(PROFILE)) && $(MAKE) $(AGAIN) $@ NAME="$$name"
 else
-book: $(HTML)/index.html  ## execute what is stale and render the book, _build/html/index.html; 25 min the first time
+book: $(HTML)/index.html  ## execute what is stale and render the book, _build/html/index.html; 15 to 25 min the first time
 	@echo "$< is up to date"
 
 render: $(READY)  ## render the prose again without executing a notebook that has been executed before, 1 min
@@ -149,10 +149,10 @@ CHECK = $(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet . && $
 smoke: $(READY)  ## build the small book that the tests read, 4 min
 	@$(MAKE) $(AGAIN) book PROFILE=smoke NAME=
 
-test: smoke  ## build the small book and check it and the library, 10 min
+test: smoke  ## build the small book and check it and the library, 6 to 10 min
 	@$(CHECK) -m "not slow"
 
-test-all: smoke  ## all tests: whole books, every page in a browser, long calibrations too, 20 min
+test-all: smoke  ## all tests: whole books, every page in a browser, long calibrations too, 10 to 20 min
 	@$(CHECK) --durations=25
 
 test-processors: smoke  ## compare numbers under the kernels of other processors
